@@ -1,0 +1,129 @@
+"""The handle that callbacks get, the errors, and how names are quoted."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from typing import TYPE_CHECKING, Any
+
+from . import _vtbridge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class SQLError(Exception):
+    """An error with a SQLite result code, which the caller of the statement gets to see.
+
+    Raised by :meth:`Database.execute`; raise it in a callback to choose the code (19, a constraint
+    violation, arrives as ``IntegrityError``).
+    """
+
+    def __init__(self, message: str, sqlite_errorcode: int = 1) -> None:
+        super().__init__(message)
+        self.sqlite_errorcode = sqlite_errorcode
+
+
+class Interrupted(SQLError):
+    """``conn.interrupt()`` was called, or a progress handler asked to stop."""
+
+    def __init__(self, message: str = "interrupted") -> None:
+        super().__init__(message, 9)
+
+
+class Database(_vtbridge.Database):
+    """A connection, as callbacks see it: valid inside callbacks, on the thread that they run on.
+
+    Besides what is here it has (all from the compiled half) ``execute(sql, parameters=())``, which
+    gives a list of tuples, ``check()``, which raises :class:`Interrupted` when the host wants to
+    stop, ``filename(schema)``, ``read_only(schema)``, ``transaction_state(schema)``,
+    ``in_transaction``, ``changes``, ``total_changes``, ``last_insert_rowid``, ``sqlite_version``,
+    ``closed`` and ``last_error`` (the traceback of the last failed callback).
+
+    ``state`` is for rooms to keep their own things in, for as long as the connection is open.
+    """
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] = {}
+
+    def columns(
+        self, sql: str, parameters: Sequence[Any] = (), kinds: Sequence[str] = ()
+    ) -> tuple[Any, ...]:
+        """Run one statement and give its columns.
+
+        ``kinds`` has one word for each column: "integer" (int64 array), "real" (float64 array, NULL
+        is NaN), "vector:384" (float32 array of shape (rows, 384)), "text", "blob" or "any" (lists).
+        Raises TypeError where a value is of another type.
+        """
+        import numpy as np
+
+        found = self.read_columns(sql, parameters, tuple(kinds))
+        return tuple(c if isinstance(c, list) else np.asarray(c) for c in found)
+
+    def load_library(self, path: str | Path, entry_point: str) -> None:
+        """Put another SQLite extension on this connection.
+
+        Works where ``enable_load_extension`` is missing. An extension that keeps SQLite's routines
+        in a global variable (sqlite-vec does) can serve one SQLite library in a process: a second
+        one would crash it, so it raises SQLError instead.
+        """
+        with _libraries_lock:
+            owner = _libraries.setdefault(str(path), self.library)
+        if owner != self.library:
+            raise SQLError(
+                f"{path} already serves another SQLite library in this process; "
+                "open all databases with the same module (sqlite3 or pysqlite3)"
+            )
+        library = ctypes.CDLL(str(path))
+        function = getattr(library, entry_point)
+        self.initialize(ctypes.cast(function, ctypes.c_void_p).value)
+
+
+_libraries: dict[str, int] = {}
+_libraries_lock = threading.Lock()
+
+
+def quote(name: str) -> str:
+    """Return ``name`` as a SQL identifier, whatever it contains."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def split_table(name: str) -> tuple[str | None, str]:
+    """Split ``schema.table`` as a user writes it; either part may be quoted.
+
+    Returns (schema or None, table). ``"a.b"`` in quotes is one table called ``a.b``.
+    """
+    parts = []
+    rest = name.strip()
+    while True:
+        part, rest = _first_part(rest)
+        parts.append(part)
+        if not rest:
+            break
+    if len(parts) > 2 or not all(parts):
+        raise ValueError(f"{name!r} is not the name of a table: write table or schema.table")
+    return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
+
+
+def _first_part(text: str) -> tuple[str, str]:
+    closing = {'"': '"', "`": "`", "[": "]"}.get(text[:1])
+    if closing is None:
+        part, dot, rest = text.partition(".")
+        return part.strip(), rest.strip() if dot else ""
+    end = 1
+    while end < len(text):
+        if text[end] == closing:
+            if closing != "]" and text[end + 1 : end + 2] == closing:
+                end += 2
+                continue
+            part, rest = text[1:end].replace(closing * 2, closing), text[end + 1 :].strip()
+            return (part, rest[1:].strip()) if rest.startswith(".") else (part, rest)
+        end += 1
+    return text, ""
+
+
+def quote_table(name: str) -> str:
+    """Return ``table`` or ``schema.table`` with each part quoted."""
+    schema, table = split_table(name)
+    return f"{quote(schema)}.{quote(table)}" if schema is not None else quote(table)

@@ -1,0 +1,282 @@
+/* Cursors: Python is entered once in xFilter and once a batch; everything else is plain C. */
+
+#include "bridge.h"
+
+typedef struct {
+    sqlite3_vtab_cursor base;
+    Batch batch;
+    Py_ssize_t row;      /* within the batch */
+    int64_t before;      /* rows of the batches before this one */
+    PyObject *batches;   /* iterator over the batches to come, or NULL */
+} Cursor;
+
+static int result_width(const Table *table)
+{
+    return table->width - (table->instance ? 0 : table->module->parameters);
+}
+
+int cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
+{
+    (void)vtab;
+    Cursor *cursor = calloc(1, sizeof(Cursor));
+    if (cursor == NULL) {
+        return SQLITE_NOMEM;
+    }
+    *out = &cursor->base;
+    return SQLITE_OK;
+}
+
+static void cursor_reset(Cursor *cursor)
+{
+    batch_clear(&cursor->batch);
+    Py_CLEAR(cursor->batches);
+    cursor->row = 0;
+    cursor->before = 0;
+}
+
+int cursor_close(sqlite3_vtab_cursor *base)
+{
+    Cursor *cursor = (Cursor *)base;
+    PyGILState_STATE gil;
+    if (python_enter(&gil)) {
+        cursor_reset(cursor);
+        python_leave(gil);
+    }
+    free(cursor);
+    return SQLITE_OK;
+}
+
+/* Goes to the next batch that has rows. Needs the GIL; -1 with an exception set. */
+static int cursor_advance(Cursor *cursor, int width)
+{
+    while (cursor->batches != NULL && cursor->row >= cursor->batch.rows) {
+        cursor->before += cursor->batch.rows;
+        cursor->row = 0;
+        batch_clear(&cursor->batch);
+        PyObject *source = PyIter_Next(cursor->batches);
+        if (source == NULL) {
+            Py_CLEAR(cursor->batches);
+            return PyErr_Occurred() ? -1 : 0;
+        }
+        int outcome = batch_read(&cursor->batch, source, width);
+        Py_DECREF(source);
+        if (outcome < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int cursor_take(Cursor *cursor, PyObject *answer, int width)
+{
+    if (PyTuple_CheckExact(answer) || PyObject_IsInstance(answer, python.rows) == 1) {
+        return batch_read(&cursor->batch, answer, width);
+    }
+    cursor->batches = PyObject_GetIter(answer);
+    return cursor->batches ? cursor_advance(cursor, width) : -1;
+}
+
+/* ---- Arguments ---- */
+
+static PyObject *in_list(sqlite_api api, sqlite3_value *list)
+{
+    PyObject *items = PyList_New(0);
+    sqlite3_value *value = NULL;
+    int code = SQ(api, vtab_in_first)(list, &value);
+    while (items != NULL && code == SQLITE_OK && value != NULL) {
+        PyObject *item = value_to_python(api, value);
+        if (item == NULL || PyList_Append(items, item) < 0) {
+            Py_CLEAR(items);
+        }
+        Py_XDECREF(item);
+        code = SQ(api, vtab_in_next)(list, &value);
+    }
+    if (items != NULL && code != SQLITE_OK && code != SQLITE_DONE) {
+        PyErr_SetString(PyExc_RuntimeError, "the list behind IN cannot be read");
+        Py_CLEAR(items);
+    }
+    return items;
+}
+
+typedef struct {
+    int64_t limit; /* -1: none */
+    int64_t offset;
+} Window;
+
+static PyObject *window_object(const Window *window)
+{
+    if (window->limit < 0) {
+        return Py_NewRef(Py_None);
+    }
+    int64_t offset = window->offset > 0 ? window->offset : 0;
+    int64_t room = INT64_MAX - window->limit;
+    return PyLong_FromLongLong(window->limit + (offset < room ? offset : room));
+}
+
+static int read_window(Window *window, sqlite_api api, int kind, sqlite3_value *value)
+{
+    if (SQ(api, value_type)(value) == SQLITE_INTEGER) {
+        if (kind == ARGUMENT_LIMIT) {
+            window->limit = SQ(api, value_int64)(value);
+        } else {
+            window->offset = SQ(api, value_int64)(value);
+        }
+    }
+    return 0;
+}
+
+/* (db, argument 1, ..., argument n) and with pushdown (..., limit, used columns). */
+static PyObject *function_arguments(const Table *table, PlanReader *reader, int argc,
+                                    sqlite3_value **argv)
+{
+    const Module *module = table->module;
+    sqlite_api api = module->database->api;
+    int first = result_width(table);
+    Window window = {-1, 0};
+    const Use *use = NULL;
+    Py_ssize_t extra = module->pushdown ? 2 : 0;
+    PyObject *arguments = PyTuple_New(1 + module->parameters + extra);
+    if (arguments == NULL) {
+        return NULL;
+    }
+    PyTuple_SetItem(arguments, 0, Py_NewRef((PyObject *)module->database));
+    for (int i = 0; i < module->parameters; i++) {
+        PyTuple_SetItem(arguments, 1 + i, Py_NewRef(python.missing));
+    }
+    for (int i = 0; i < argc; i++) {
+        int kind = plan_reader_next(reader, &use);
+        if (kind != ARGUMENT_USE) {
+            read_window(&window, api, kind, argv[i]);
+            continue;
+        }
+        PyObject *value = value_to_python(api, argv[i]);
+        if (value == NULL) {
+            Py_DECREF(arguments);
+            return NULL;
+        }
+        PyTuple_SetItem(arguments, 1 + use->column - first, value);
+    }
+    if (module->pushdown) {
+        PyTuple_SetItem(arguments, 1 + module->parameters, window_object(&window));
+        PyTuple_SetItem(arguments, 2 + module->parameters,
+                        PyLong_FromUnsignedLongLong(reader->used));
+    }
+    return arguments;
+}
+
+static PyObject *call_function(const Table *table, PlanReader *reader, int argc,
+                               sqlite3_value **argv)
+{
+    PyObject *arguments = function_arguments(table, reader, argc, argv);
+    PyObject *answer = arguments ? PyObject_Call(table->module->call, arguments, NULL) : NULL;
+    Py_XDECREF(arguments);
+    return answer;
+}
+
+/* {"column operator": value, ...} */
+static PyObject *constraint_values(sqlite_api api, PlanReader *reader, int argc,
+                                   sqlite3_value **argv, Window *window)
+{
+    PyObject *constraints = PyDict_New();
+    const Use *use = NULL;
+    for (int i = 0; constraints != NULL && i < argc; i++) {
+        int kind = plan_reader_next(reader, &use);
+        if (kind != ARGUMENT_USE) {
+            read_window(window, api, kind, argv[i]);
+            continue;
+        }
+        PyObject *value =
+            use->op == 'i' ? in_list(api, argv[i]) : value_to_python(api, argv[i]);
+        if (value == NULL || PyDict_SetItem(constraints, use->key, value) < 0) {
+            Py_CLEAR(constraints);
+        }
+        Py_XDECREF(value);
+    }
+    return constraints;
+}
+
+static PyObject *call_instance(const Table *table, PlanReader *reader, int argc,
+                               sqlite3_value **argv)
+{
+    Window window = {-1, 0};
+    PyObject *answer = NULL;
+    sqlite_api api = table->module->database->api;
+    PyObject *constraints = constraint_values(api, reader, argc, argv, &window);
+    PyObject *limit = constraints ? window_object(&window) : NULL;
+    if (limit != NULL) {
+        answer = PyObject_CallMethod(table->instance, "run_query", "OOOK", reader->plan->label,
+                                     constraints, limit, (unsigned long long)reader->used);
+    }
+    Py_XDECREF(constraints);
+    Py_XDECREF(limit);
+    return answer;
+}
+
+/* ---- Callbacks ---- */
+
+int cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int argc,
+                  sqlite3_value **argv)
+{
+    Cursor *cursor = (Cursor *)base;
+    Table *table = (Table *)base->pVtab;
+    PyGILState_STATE gil;
+    if (!python_enter(&gil)) {
+        return SQLITE_MISUSE;
+    }
+    PlanReader reader;
+    int code = SQLITE_OK;
+    cursor_reset(cursor);
+    plan_reader_start(&reader, table_plans(table), number, text);
+    PyObject *answer = table->instance ? call_instance(table, &reader, argc, argv)
+                                       : call_function(table, &reader, argc, argv);
+    if (answer == NULL || cursor_take(cursor, answer, result_width(table)) < 0) {
+        code = failure_to_table(table->module->database, &table->base);
+    }
+    Py_XDECREF(answer);
+    python_leave(gil);
+    return code;
+}
+
+int cursor_next(sqlite3_vtab_cursor *base)
+{
+    Cursor *cursor = (Cursor *)base;
+    cursor->row++;
+    if (cursor->row < cursor->batch.rows || cursor->batches == NULL) {
+        return SQLITE_OK;
+    }
+    Table *table = (Table *)base->pVtab;
+    PyGILState_STATE gil;
+    if (!python_enter(&gil)) {
+        return SQLITE_MISUSE;
+    }
+    int code = SQLITE_OK;
+    if (cursor_advance(cursor, result_width(table)) < 0) {
+        code = failure_to_table(table->module->database, &table->base);
+    }
+    python_leave(gil);
+    return code;
+}
+
+int cursor_eof(sqlite3_vtab_cursor *base)
+{
+    const Cursor *cursor = (const Cursor *)base;
+    return cursor->row >= cursor->batch.rows;
+}
+
+int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
+{
+    const Cursor *cursor = (const Cursor *)base;
+    sqlite_api api = ((const Table *)base->pVtab)->module->database->api;
+    if (column < cursor->batch.width && !SQ(api, vtab_nochange)(context)) {
+        batch_result(&cursor->batch, api, context, cursor->row, column);
+    }
+    return SQLITE_OK;
+}
+
+int cursor_rowid(sqlite3_vtab_cursor *base, int64_t *rowid)
+{
+    const Cursor *cursor = (const Cursor *)base;
+    *rowid = cursor->batch.rowids ? batch_rowid(&cursor->batch, cursor->row)
+                                  : cursor->before + cursor->row + 1;
+    return SQLITE_OK;
+}

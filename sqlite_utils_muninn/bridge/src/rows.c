@@ -1,0 +1,400 @@
+/* Batches of rows, given by Python column by column and read by SQLite without the GIL.
+ *
+ * A column is a numpy array (or anything with __array_interface__), read in place at any stride,
+ * or a sequence of Python values, whose text and bytes are read in place too: the batch keeps a
+ * tuple of the values, so that nobody can change or free them. SQLite copies what it is given
+ * (a static pointer would travel through aggregates and outlive the batch).
+ */
+
+#include "bridge.h"
+
+typedef struct {
+    union {
+        int64_t integer;
+        double real;
+        const char *bytes;
+    } as;
+    Py_ssize_t length;
+    unsigned char type;
+} Cell;
+
+typedef enum {
+    CELLS,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    UINT8,
+    UINT16,
+    UINT32,
+    UINT64,
+    FLOAT32,
+    FLOAT64,
+    VECTORS, /* one blob a row */
+} Storage;
+
+struct Column {
+    Storage storage;
+    const char *data;
+    Py_ssize_t stride;
+    Py_ssize_t bytes; /* of one row's blob */
+    Py_ssize_t length;
+    Cell *cells;
+    PyObject *keep;
+};
+
+/* ---- Reading columns: with the GIL ---- */
+
+static int cell_from_object(Cell *cell, PyObject *object, PyObject **replaced)
+{
+    if (object == Py_None) {
+        cell->type = SQLITE_NULL;
+    } else if (PyLong_Check(object)) {
+        int overflow;
+        cell->type = SQLITE_INTEGER;
+        cell->as.integer = PyLong_AsLongLongAndOverflow(object, &overflow);
+        if (overflow) {
+            PyErr_SetString(PyExc_OverflowError, "an integer does not fit into SQLite's 64 bits");
+            return -1;
+        }
+    } else if (PyFloat_Check(object)) {
+        cell->type = SQLITE_FLOAT;
+        cell->as.real = PyFloat_AsDouble(object);
+    } else if (PyUnicode_Check(object)) {
+        cell->type = SQLITE_TEXT;
+        cell->as.bytes = PyUnicode_AsUTF8AndSize(object, &cell->length);
+        return cell->as.bytes ? 0 : -1;
+    } else if (PyBytes_Check(object)) {
+        char *blob;
+        cell->type = SQLITE_BLOB;
+        PyBytes_AsStringAndSize(object, &blob, &cell->length);
+        cell->as.bytes = blob;
+    } else if (PyByteArray_Check(object) || PyMemoryView_Check(object)) {
+        *replaced = PyBytes_FromObject(object);
+        return *replaced ? cell_from_object(cell, *replaced, replaced) : -1;
+    } else if (PyObject_HasAttrString(object, "dtype")) {
+        *replaced = PyObject_CallMethod(object, "item", NULL);
+        if (*replaced == NULL) {
+            return -1;
+        }
+        if (PyObject_HasAttrString(*replaced, "dtype")) {
+            PyErr_Format(PyExc_TypeError, "a value of type %S has no SQLite type", Py_TYPE(object));
+            return -1;
+        }
+        return cell_from_object(cell, *replaced, replaced);
+    } else {
+        PyErr_Format(PyExc_TypeError, "a value of type %S has no SQLite type", Py_TYPE(object));
+        return -1;
+    }
+    return 0;
+}
+
+static int column_from_sequence(Column *column, PyObject *source)
+{
+    /* A list, so that a value that had to be converted can take its original's place. */
+    PyObject *list = PySequence_List(source);
+    if (list == NULL) {
+        return -1;
+    }
+    column->storage = CELLS;
+    column->keep = list;
+    column->length = PyList_Size(list);
+    column->cells = calloc(column->length ? column->length : 1, sizeof(Cell));
+    if (column->cells == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < column->length; i++) {
+        PyObject *replaced = NULL;
+        int failed = cell_from_object(&column->cells[i], PyList_GetItem(list, i), &replaced);
+        if (replaced != NULL) {
+            PyList_SetItem(list, i, replaced);
+        }
+        if (failed) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int storage_of(const char *typestr, Py_ssize_t *size)
+{
+    static const struct {
+        const char *code;
+        Storage storage;
+        int size;
+    } known[] = {
+        {"b1", UINT8, 1},  {"i1", INT8, 1},   {"i2", INT16, 2},  {"i4", INT32, 4},
+        {"i8", INT64, 8},  {"u1", UINT8, 1},  {"u2", UINT16, 2}, {"u4", UINT32, 4},
+        {"u8", UINT64, 8}, {"f4", FLOAT32, 4}, {"f8", FLOAT64, 8},
+    };
+    const uint16_t probe = 1;
+    const char native = *(const char *)&probe ? '<' : '>';
+    if (typestr[0] != native && typestr[0] != '|') {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(typestr + 1, known[i].code) == 0) {
+            *size = known[i].size;
+            return known[i].storage;
+        }
+    }
+    return -1;
+}
+
+static Py_ssize_t tuple_number(PyObject *tuple, Py_ssize_t index)
+{
+    return PyLong_AsSsize_t(PyTuple_GetItem(tuple, index));
+}
+
+/* Fills the column's place and strides from the array interface. 1: not a kind that is read in
+ * place (objects, text, foreign byte order, more dimensions). */
+static int column_from_interface(Column *column, PyObject *interface)
+{
+    PyObject *shape = PyDict_GetItemString(interface, "shape");
+    PyObject *typestr = PyDict_GetItemString(interface, "typestr");
+    PyObject *data = PyDict_GetItemString(interface, "data");
+    PyObject *strides = PyDict_GetItemString(interface, "strides");
+    if (!shape || !typestr || !data || !PyTuple_Check(shape) || !PyTuple_Check(data)) {
+        return 1;
+    }
+    const char *code = PyUnicode_AsUTF8AndSize(typestr, NULL);
+    Py_ssize_t size = 0;
+    Py_ssize_t dimensions = PyTuple_Size(shape);
+    int storage = code ? storage_of(code, &size) : -1;
+    if (storage < 0 || dimensions < 1 || dimensions > 2) {
+        return 1;
+    }
+    Py_ssize_t across = dimensions == 2 ? tuple_number(shape, 1) : 1;
+    int strided = strides != NULL && PyTuple_Check(strides);
+    if (dimensions == 2) {
+        if (storage != FLOAT32 || (strided && across > 1 && tuple_number(strides, 1) != size)) {
+            return 1;
+        }
+        storage = VECTORS;
+    }
+    column->storage = storage;
+    column->length = tuple_number(shape, 0);
+    column->bytes = across * size;
+    column->stride = strided ? tuple_number(strides, 0) : column->bytes;
+    column->data = PyLong_AsVoidPtr(PyTuple_GetItem(data, 0));
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static int column_read(Column *column, PyObject *source)
+{
+    if (PyList_CheckExact(source) || PyTuple_CheckExact(source)) {
+        return column_from_sequence(column, source);
+    }
+    PyObject *interface = PyObject_GetAttrString(source, "__array_interface__");
+    if (interface == NULL) {
+        PyErr_Clear();
+        return column_from_sequence(column, source);
+    }
+    int outcome = PyDict_Check(interface) ? column_from_interface(column, interface) : 1;
+    Py_DECREF(interface);
+    if (outcome == 0) {
+        column->keep = Py_NewRef(source);
+    } else if (outcome == 1) {
+        PyObject *list = PyObject_CallMethod(source, "tolist", NULL);
+        outcome = list ? column_from_sequence(column, list) : -1;
+        Py_XDECREF(list);
+    }
+    return outcome;
+}
+
+static void column_clear(Column *column)
+{
+    free(column->cells);
+    Py_CLEAR(column->keep);
+    column->cells = NULL;
+}
+
+void batch_clear(Batch *batch)
+{
+    for (int i = 0; i < batch->width; i++) {
+        column_clear(&batch->columns[i]);
+    }
+    if (batch->rowids != NULL) {
+        column_clear(batch->rowids);
+    }
+    free(batch->columns);
+    free(batch->rowids);
+    memset(batch, 0, sizeof(*batch));
+}
+
+static int batch_read_rowids(Batch *batch, PyObject *source)
+{
+    PyObject *rowids = PyObject_GetAttrString(source, "rowids");
+    if (rowids == NULL || rowids == Py_None) {
+        Py_XDECREF(rowids);
+        return rowids ? 0 : -1;
+    }
+    batch->rowids = calloc(1, sizeof(Column));
+    int outcome = batch->rowids ? column_read(batch->rowids, rowids) : -1;
+    Py_DECREF(rowids);
+    if (outcome == 0 && batch->rowids->length != batch->rows) {
+        PyErr_Format(PyExc_ValueError, "%zd rowids for %zd rows", batch->rowids->length,
+                     batch->rows);
+        return -1;
+    }
+    return outcome;
+}
+
+static int batch_read_columns(Batch *batch, PyObject *columns, int width)
+{
+    if (PyTuple_Size(columns) != width) {
+        PyErr_Format(PyExc_ValueError, "%zd columns where %d are declared", PyTuple_Size(columns),
+                     width);
+        return -1;
+    }
+    batch->columns = calloc(width ? width : 1, sizeof(Column));
+    if (batch->columns == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    batch->width = width;
+    for (int i = 0; i < width; i++) {
+        if (column_read(&batch->columns[i], PyTuple_GetItem(columns, i)) < 0) {
+            return -1;
+        }
+        if (i > 0 && batch->columns[i].length != batch->columns[0].length) {
+            PyErr_SetString(PyExc_ValueError, "columns of different length");
+            return -1;
+        }
+    }
+    batch->rows = width ? batch->columns[0].length : 0;
+    return 0;
+}
+
+int batch_read(Batch *batch, PyObject *source, int width)
+{
+    memset(batch, 0, sizeof(*batch));
+    int outcome;
+    if (PyTuple_CheckExact(source)) {
+        outcome = batch_read_columns(batch, source, width);
+    } else if (PyObject_IsInstance(source, python.rows) == 1) {
+        PyObject *given = PyObject_GetAttrString(source, "columns");
+        PyObject *columns = given ? PySequence_Tuple(given) : NULL;
+        outcome = columns ? batch_read_columns(batch, columns, width) : -1;
+        Py_XDECREF(given);
+        Py_XDECREF(columns);
+        outcome = outcome == 0 ? batch_read_rowids(batch, source) : outcome;
+    } else {
+        PyErr_Format(PyExc_TypeError, "rows must be a tuple of columns or Rows, not %S",
+                     Py_TYPE(source));
+        outcome = -1;
+    }
+    if (outcome < 0) {
+        batch_clear(batch);
+    }
+    return outcome;
+}
+
+/* ---- Giving rows to SQLite: without the GIL ---- */
+
+static void cell_result(const Cell *cell, sqlite_api api, sqlite3_context *context)
+{
+    switch (cell->type) {
+    case SQLITE_INTEGER:
+        SQ(api, result_int64)(context, cell->as.integer);
+        break;
+    case SQLITE_FLOAT:
+        SQ(api, result_double)(context, cell->as.real);
+        break;
+    case SQLITE_TEXT:
+        SQ(api, result_text64)
+        (context, cell->as.bytes, cell->length, SQLITE_TRANSIENT, SQLITE_UTF8);
+        break;
+    case SQLITE_BLOB:
+        SQ(api, result_blob64)(context, cell->as.bytes, cell->length, SQLITE_TRANSIENT);
+        break;
+    default:
+        SQ(api, result_null)(context);
+    }
+}
+
+/* memcpy, for an array may be unaligned (a field of a structured array). */
+#define READ(type, at)                                                                            \
+    type value;                                                                                   \
+    memcpy(&value, at, sizeof(value))
+
+static int64_t column_integer(const Column *column, const char *at)
+{
+    switch (column->storage) {
+    case INT8: {
+        READ(int8_t, at);
+        return value;
+    }
+    case INT16: {
+        READ(int16_t, at);
+        return value;
+    }
+    case INT32: {
+        READ(int32_t, at);
+        return value;
+    }
+    case UINT8: {
+        READ(uint8_t, at);
+        return value;
+    }
+    case UINT16: {
+        READ(uint16_t, at);
+        return value;
+    }
+    case UINT32: {
+        READ(uint32_t, at);
+        return value;
+    }
+    default: {
+        READ(int64_t, at);
+        return value;
+    }
+    }
+}
+
+void batch_result(const Batch *batch, sqlite_api api, sqlite3_context *context, Py_ssize_t row,
+                  int index)
+{
+    const Column *column = &batch->columns[index];
+    const char *at = column->data + row * column->stride;
+    switch (column->storage) {
+    case CELLS:
+        cell_result(&column->cells[row], api, context);
+        break;
+    case FLOAT32: {
+        READ(float, at);
+        SQ(api, result_double)(context, value);
+        break;
+    }
+    case FLOAT64: {
+        READ(double, at);
+        SQ(api, result_double)(context, value);
+        break;
+    }
+    case UINT64: {
+        READ(uint64_t, at);
+        if (value > INT64_MAX) {
+            SQ(api, result_error)
+            (context, "an integer does not fit into SQLite's 64 bits", -1);
+        } else {
+            SQ(api, result_int64)(context, (int64_t)value);
+        }
+        break;
+    }
+    case VECTORS:
+        SQ(api, result_blob64)(context, at, column->bytes, SQLITE_TRANSIENT);
+        break;
+    default:
+        SQ(api, result_int64)(context, column_integer(column, at));
+    }
+}
+
+int64_t batch_rowid(const Batch *batch, Py_ssize_t row)
+{
+    const Column *column = batch->rowids;
+    if (column->storage == CELLS) {
+        return column->cells[row].type == SQLITE_INTEGER ? column->cells[row].as.integer : 0;
+    }
+    return column_integer(column, column->data + row * column->stride);
+}

@@ -1,0 +1,445 @@
+/* Virtual tables: connecting, writing, transactions, names. */
+
+#include "bridge.h"
+
+/* ---- Modules ---- */
+
+static void module_free(void *data)
+{
+    Module *module = data;
+    PyGILState_STATE gil;
+    if (!python_enter(&gil)) {
+        return; /* the process is ending: its memory goes with it */
+    }
+    Py_XDECREF(module->create);
+    Py_XDECREF(module->connect);
+    Py_XDECREF(module->call);
+    plans_clear(&module->plans);
+    free(module->schema);
+    database_release(module->database);
+    free(module);
+    python_leave(gil);
+}
+
+/* SQLite asks for shadow names without saying whose they are: one set for all modules. */
+#define MOST_SHADOW_NAMES 32
+static char shadow_names[MOST_SHADOW_NAMES][24];
+static int shadow_count;
+
+int table_is_shadow_name(const char *suffix)
+{
+    for (int i = 0; i < shadow_count; i++) {
+        if (strcmp(shadow_names[i], suffix) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Called with the GIL; a name is complete before the count admits it. */
+static int shadow_names_add(PyObject *names)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++) {
+        const char *name = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(names, i), NULL);
+        if (name == NULL) {
+            return -1;
+        }
+        if (table_is_shadow_name(name)) {
+            continue;
+        }
+        if (shadow_count == MOST_SHADOW_NAMES || strlen(name) >= sizeof(shadow_names[0])) {
+            PyErr_SetString(PyExc_ValueError, "too many or too long shadow table names");
+            return -1;
+        }
+        strcpy(shadow_names[shadow_count], name);
+        shadow_count++;
+    }
+    return 0;
+}
+
+/* ---- Connecting ---- */
+
+static void set_safety(Module *module, sqlite3 *db)
+{
+    if (module->safety == SQLITE_INNOCUOUS) {
+        SQ(module->database->api, vtab_config)(db, SQLITE_VTAB_INNOCUOUS);
+    } else if (module->safety == SQLITE_DIRECTONLY) {
+        SQ(module->database->api, vtab_config)(db, SQLITE_VTAB_DIRECTONLY);
+    }
+}
+
+static void table_free(Table *table)
+{
+    Database *database = table->module->database;
+    database->tables--;
+    plans_clear(&table->plans);
+    Py_XDECREF(table->instance);
+    free(table);
+    /* A statement of ours that stayed prepared would keep a closing connection open. */
+    statements_forget(database);
+}
+
+static int declare(Table *table, sqlite3 *db, const char *schema)
+{
+    Database *database = table->module->database;
+    int code;
+    Py_BEGIN_ALLOW_THREADS
+    code = SQ(database->api, declare_vtab)(db, schema);
+    Py_END_ALLOW_THREADS
+    return code == SQLITE_OK ? 0 : database_fail(database, code);
+}
+
+/* Reads .schema, .plan_table and .width of a new instance and declares it. */
+static int table_describe(Table *table, sqlite3 *db)
+{
+    PyObject *schema = PyObject_GetAttrString(table->instance, "schema");
+    PyObject *plans = PyObject_GetAttrString(table->instance, "plan_table");
+    PyObject *width = PyObject_GetAttrString(table->instance, "width");
+    const char *text = schema ? PyUnicode_AsUTF8AndSize(schema, NULL) : NULL;
+    int outcome = -1;
+    if (text != NULL && plans != NULL && width != NULL) {
+        table->width = (int)PyLong_AsLong(width);
+        outcome = PyErr_Occurred() ? -1 : plans_read(&table->plans, plans);
+        outcome = outcome == 0 ? declare(table, db, text) : outcome;
+    }
+    Py_XDECREF(schema);
+    Py_XDECREF(plans);
+    Py_XDECREF(width);
+    return outcome;
+}
+
+static PyObject *make_instance(Module *module, PyObject *factory, int argc,
+                               const char *const *argv)
+{
+    PyObject *arguments = PyList_New(0);
+    for (int i = 3; arguments != NULL && i < argc; i++) {
+        PyObject *argument = PyUnicode_DecodeUTF8(argv[i], strlen(argv[i]), "replace");
+        if (argument == NULL || PyList_Append(arguments, argument) < 0) {
+            Py_CLEAR(arguments);
+        }
+        Py_XDECREF(argument);
+    }
+    if (arguments == NULL) {
+        return NULL;
+    }
+    PyObject *instance = PyObject_CallFunction(factory, "OssO", (PyObject *)module->database,
+                                               argv[1], argv[2], arguments);
+    Py_DECREF(arguments);
+    return instance;
+}
+
+static int table_start(Table *table, sqlite3 *db, PyObject *factory, int argc,
+                       const char *const *argv)
+{
+    Module *module = table->module;
+    if (factory == NULL) {
+        table->width = module->width;
+        return declare(table, db, module->schema);
+    }
+    table->instance = make_instance(module, factory, argc, argv);
+    return table->instance ? table_describe(table, db) : -1;
+}
+
+static int connect_with(sqlite3 *db, Module *module, PyObject *factory, int argc,
+                        const char *const *argv, sqlite3_vtab **out, char **message)
+{
+    PyGILState_STATE gil;
+    int code = SQLITE_OK;
+    if (!python_enter(&gil)) {
+        return SQLITE_MISUSE;
+    }
+    Table *table = calloc(1, sizeof(Table));
+    if (table == NULL) {
+        code = SQLITE_NOMEM;
+    } else {
+        table->module = module;
+        module->database->tables++;
+        set_safety(module, db);
+        SQ(module->database->api, vtab_config)(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
+        if (table_start(table, db, factory, argc, argv) < 0) {
+            code = failure_to_pointer(module->database, message);
+            table_free(table);
+        } else {
+            *out = &table->base;
+        }
+    }
+    python_leave(gil);
+    return code;
+}
+
+static int table_create(sqlite3 *db, void *data, int argc, const char *const *argv,
+                        sqlite3_vtab **out, char **message)
+{
+    Module *module = data;
+    return connect_with(db, module, module->create, argc, argv, out, message);
+}
+
+static int table_connect(sqlite3 *db, void *data, int argc, const char *const *argv,
+                         sqlite3_vtab **out, char **message)
+{
+    Module *module = data;
+    return connect_with(db, module, module->connect, argc, argv, out, message);
+}
+
+static int table_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
+{
+    const Table *table = (const Table *)vtab;
+    return plans_choose(table_plans(table), table->module->database->api, info);
+}
+
+/* ---- Calling the instance ---- */
+
+/* Calls a method of the instance and gives back its result, or NULL after failure_to_table. */
+static PyObject *ask(Table *table, int *code, PyObject *result)
+{
+    *code = result ? SQLITE_OK : failure_to_table(table->module->database, &table->base);
+    return result;
+}
+
+static int tell(sqlite3_vtab *vtab, const char *method)
+{
+    Table *table = (Table *)vtab;
+    PyGILState_STATE gil;
+    int code = SQLITE_OK;
+    if (table->instance == NULL || !python_enter(&gil)) {
+        return SQLITE_OK;
+    }
+    Py_XDECREF(ask(table, &code, PyObject_CallMethod(table->instance, method, NULL)));
+    python_leave(gil);
+    return code;
+}
+
+static int tell_number(sqlite3_vtab *vtab, const char *method, int number)
+{
+    Table *table = (Table *)vtab;
+    PyGILState_STATE gil;
+    int code;
+    if (!python_enter(&gil)) {
+        return SQLITE_OK;
+    }
+    Py_XDECREF(ask(table, &code, PyObject_CallMethod(table->instance, method, "i", number)));
+    python_leave(gil);
+    return code;
+}
+
+static int table_begin(sqlite3_vtab *vtab) { return tell(vtab, "begin"); }
+static int table_sync(sqlite3_vtab *vtab) { return tell(vtab, "sync"); }
+static int table_commit(sqlite3_vtab *vtab) { return tell(vtab, "commit"); }
+static int table_rollback(sqlite3_vtab *vtab) { return tell(vtab, "rollback"); }
+static int table_savepoint(sqlite3_vtab *vtab, int n) { return tell_number(vtab, "savepoint", n); }
+static int table_release(sqlite3_vtab *vtab, int n) { return tell_number(vtab, "release", n); }
+static int table_rollback_to(sqlite3_vtab *vtab, int n)
+{
+    return tell_number(vtab, "rollback_to", n);
+}
+
+static int table_drop(sqlite3_vtab *vtab, const char *method, int may_fail)
+{
+    Table *table = (Table *)vtab;
+    PyGILState_STATE gil;
+    int code = SQLITE_OK;
+    if (!python_enter(&gil)) {
+        return SQLITE_OK;
+    }
+    if (table->instance != NULL) {
+        PyObject *result = PyObject_CallMethod(table->instance, method, NULL);
+        if (result == NULL && may_fail) {
+            ask(table, &code, NULL);
+        } else if (result == NULL) {
+            PyErr_WriteUnraisable(table->instance);
+        }
+        Py_XDECREF(result);
+    }
+    if (code == SQLITE_OK) {
+        table_free(table);
+    }
+    python_leave(gil);
+    return code;
+}
+
+static int table_disconnect(sqlite3_vtab *vtab) { return table_drop(vtab, "disconnect", 0); }
+static int table_destroy(sqlite3_vtab *vtab) { return table_drop(vtab, "destroy", 1); }
+
+static int table_rename(sqlite3_vtab *vtab, const char *name)
+{
+    Table *table = (Table *)vtab;
+    PyGILState_STATE gil;
+    int code;
+    if (!python_enter(&gil)) {
+        return SQLITE_MISUSE;
+    }
+    Py_XDECREF(ask(table, &code, PyObject_CallMethod(table->instance, "rename", "s", name)));
+    python_leave(gil);
+    return code;
+}
+
+static int table_integrity(sqlite3_vtab *vtab, const char *schema, const char *name, int flags,
+                           char **problem)
+{
+    Table *table = (Table *)vtab;
+    PyGILState_STATE gil;
+    int code;
+    (void)schema, (void)name, (void)flags;
+    if (!python_enter(&gil)) {
+        return SQLITE_OK;
+    }
+    PyObject *text = ask(table, &code, PyObject_CallMethod(table->instance, "integrity", NULL));
+    if (text != NULL && PyUnicode_Check(text)) {
+        const char *utf8 = PyUnicode_AsUTF8AndSize(text, NULL);
+        *problem = SQ(table->module->database->api, mprintf)("%s", utf8 ? utf8 : "damaged");
+        PyErr_Clear();
+    }
+    Py_XDECREF(text);
+    python_leave(gil);
+    return code;
+}
+
+/* ---- Writing ---- */
+
+static const char *conflict_name(sqlite_api api, sqlite3 *db)
+{
+    static const char *const names[] = {"", "rollback", "ignore", "fail", "abort", "replace"};
+    int number = SQ(api, vtab_on_conflict)(db);
+    return number >= 1 && number <= 5 ? names[number] : "abort";
+}
+
+static PyObject *update_call(Table *table, int argc, sqlite3_value **argv)
+{
+    Database *database = table->module->database;
+    sqlite_api api = database->api;
+    if (argc == 1) {
+        return PyObject_CallMethod(table->instance, "delete", "L",
+                                   (long long)SQ(api, value_int64)(argv[0]));
+    }
+    PyObject *result = NULL;
+    PyObject *values = values_to_tuple(api, argc - 2, argv + 2, NULL);
+    PyObject *new_rowid = values ? value_to_python(api, argv[1]) : NULL;
+    const char *conflict = conflict_name(api, database->db);
+    if (new_rowid != NULL && SQ(api, value_type)(argv[0]) == SQLITE_NULL) {
+        result = PyObject_CallMethod(table->instance, "insert", "OOs", new_rowid, values, conflict);
+    } else if (new_rowid != NULL) {
+        long long old = SQ(api, value_int64)(argv[0]);
+        result = PyObject_CallMethod(table->instance, "update", "LOOs", old, new_rowid, values,
+                                     conflict);
+    }
+    Py_XDECREF(values);
+    Py_XDECREF(new_rowid);
+    return result;
+}
+
+static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, int64_t *rowid)
+{
+    Table *table = (Table *)vtab;
+    PyGILState_STATE gil;
+    int code;
+    if (!python_enter(&gil)) {
+        return SQLITE_MISUSE;
+    }
+    PyObject *result = ask(table, &code, update_call(table, argc, argv));
+    if (result != NULL && PyLong_Check(result)) {
+        *rowid = PyLong_AsLongLong(result);
+    }
+    Py_XDECREF(result);
+    PyErr_Clear();
+    python_leave(gil);
+    return code;
+}
+
+/* ---- Registration ---- */
+
+static void set_methods(Module *module, int hooks, int with_shadow)
+{
+    sqlite3_module *methods = &module->methods;
+    methods->iVersion = 4;
+    methods->xCreate = module->create ? table_create : NULL;
+    methods->xConnect = table_connect;
+    methods->xBestIndex = table_best_index;
+    methods->xDisconnect = table_disconnect;
+    methods->xDestroy = table_destroy;
+    methods->xOpen = cursor_open;
+    methods->xClose = cursor_close;
+    methods->xFilter = cursor_filter;
+    methods->xNext = cursor_next;
+    methods->xEof = cursor_eof;
+    methods->xColumn = cursor_column;
+    methods->xRowid = cursor_rowid;
+    methods->xUpdate = hooks & HOOK_WRITE ? table_update : NULL;
+    if (hooks & HOOK_TRANSACTION) {
+        methods->xBegin = table_begin;
+        methods->xSync = table_sync;
+        methods->xCommit = table_commit;
+        methods->xRollback = table_rollback;
+    }
+    if (hooks & HOOK_SAVEPOINT) {
+        methods->xSavepoint = table_savepoint;
+        methods->xRelease = table_release;
+        methods->xRollbackTo = table_rollback_to;
+    }
+    methods->xRename = hooks & HOOK_RENAME ? table_rename : NULL;
+    methods->xShadowName = with_shadow ? table_is_shadow_name : NULL;
+    methods->xIntegrity = hooks & HOOK_INTEGRITY ? table_integrity : NULL;
+}
+
+static PyObject *optional(PyObject *object) { return object == Py_None ? NULL : Py_NewRef(object); }
+
+static Module *module_new(Database *database, PyObject *arguments, const char **name)
+{
+    PyObject *create, *connect, *call, *plans, *shadow;
+    const char *schema;
+    int hooks, parameters, pushdown, width, safety, eponymous;
+    if (!PyArg_ParseTuple(arguments, "sOOOsiiiOO!iip", name, &create, &connect, &call, &schema,
+                          &parameters, &width, &pushdown, &plans, &PyTuple_Type, &shadow, &safety,
+                          &hooks, &eponymous) ||
+        shadow_names_add(shadow) < 0) {
+        return NULL;
+    }
+    Module *module = calloc(1, sizeof(Module));
+    char *copy = malloc(strlen(schema) + 1);
+    if (module == NULL || copy == NULL) {
+        free(module);
+        free(copy);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    module->schema = strcpy(copy, schema);
+    module->database = database;
+    module->create = optional(create);
+    module->connect = optional(connect);
+    module->call = optional(call);
+    module->parameters = parameters;
+    module->width = width;
+    module->pushdown = pushdown;
+    module->safety = safety;
+    database_hold(database);
+    if (plans_read(&module->plans, plans) < 0) {
+        module_free(module);
+        return NULL;
+    }
+    set_methods(module, hooks, PyTuple_Size(shadow) > 0);
+    if (eponymous && module->create != NULL) {
+        module->methods.xCreate = table_connect; /* the same function: also found by its name */
+    }
+    return module;
+}
+
+PyObject *database_create_module(Database *database, PyObject *arguments)
+{
+    const char *name;
+    int code;
+    if (!database_is_open(database)) {
+        return NULL;
+    }
+    Module *module = module_new(database, arguments, &name);
+    if (module == NULL) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    code = SQ(database->api, create_module_v2)(database->db, name, &module->methods, module,
+                                               module_free);
+    Py_END_ALLOW_THREADS
+    if (code != SQLITE_OK) {
+        database_fail(database, code); /* SQLite has called module_free */
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
