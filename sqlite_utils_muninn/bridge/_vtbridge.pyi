@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__file__: str
-
 class Database:
     changes: int
     closed: bool

@@ -1,0 +1,81 @@
+"""Putting the SQL surface on a connection: a loop over the rooms."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .settings import Host
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .bridge import Database, Declaration
+
+ROOMS = ("models", "vectors")
+"""The packages whose ``sql.py`` says what they put on a connection."""
+
+
+def surface(host: Host) -> list[Declaration]:
+    """Everything that :func:`load` puts on a connection, room by room."""
+    return [
+        declaration
+        for room in ROOMS
+        for declaration in import_module(f"{__package__}.{room}.sql").surface(host)
+    ]
+
+
+def load(conn: Any, host: Host | None = None) -> Database:
+    """Put the SQL surface on an open connection of ``sqlite3`` or ``pysqlite3``.
+
+    ``host`` says what the connection's owner allows; by default everything. No model is loaded and
+    no file is touched. Returns the connection's handle. Raises TypeError for an object that is no
+    connection, and SQLError where SQLite is older than 3.38.
+    """
+    from .bridge import attach
+
+    declarations = surface(host or Host())
+    db = attach(conn, declarations)
+    for declaration in declarations:
+        if getattr(declaration, "eponymous", False):
+            _make_temporary(db, declaration.name)
+    return db
+
+
+def connect(path: str | Path, host: Host | None = None, **options: Any) -> Any:
+    """Open a database file with the SQL surface on it.
+
+    Uses ``pysqlite3`` where it is installed, else the standard library, as sqlite-utils does;
+    ``options`` go to its ``connect``. Returns the module's connection.
+    """
+    from sqlite_utils.utils import sqlite3
+
+    conn = sqlite3.connect(str(path), **options)
+    try:
+        load(conn, host)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _make_temporary(db: Database, name: str) -> None:
+    """Make the connection's own table, which can be written however the file was opened.
+
+    The table that every connection has by the module's name lives in ``main``: writing it would
+    open a write transaction there, and fail on a read-only file. Where even a temporary table
+    cannot be made (a file that is no database, or that is locked just now), that one is left.
+    """
+    from .bridge import SQLError, quote
+
+    try:
+        read_only = db.execute("PRAGMA query_only")[0][0]
+        if read_only:
+            db.execute("PRAGMA query_only = 0")
+        try:
+            db.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.{quote(name)} USING {quote(name)}")
+        finally:
+            if read_only:
+                db.execute("PRAGMA query_only = 1")
+    except SQLError:
+        return
