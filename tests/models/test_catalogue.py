@@ -99,7 +99,7 @@ def test_found_by_file_name():
         ({"dimensions": None}, "an embedding model has 'dimensions'"),
         ({"task": "reranking"}, "a reranker"),
         ({"file": "a.bin"}, "not a .gguf file"),
-        ({"conversion": {"file": "a.gguf"}}, "a: conversion: 'packages' is missing"),
+        ({"conversion": {"file": "a.gguf"}}, "a: conversion: 'inputs' is missing"),
     ],
 )
 def test_a_wrong_record_is_named(change, message):
