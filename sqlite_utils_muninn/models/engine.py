@@ -1,0 +1,195 @@
+"""One model file in this process: its weights, and the contexts that compute with them.
+
+Weights are loaded on first use and shared by all connections and threads. A context belongs to one
+thread for one batch, then goes back: so a single query waits for one batch of a bulk job, never for
+the whole job, and no more contexts than cores compute at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from sqlite_utils_muninn.models.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlite_utils_muninn.models.header import Header
+    from sqlite_utils_muninn.models.llama import Context, Weights
+
+SMALLEST = 512  # tokens; contexts have this size or a power of two above it
+KEPT = 2048
+"""Larger contexts are freed after use: making one takes milliseconds, filling it takes seconds."""
+
+_POLL = 0.02  # seconds between two looks whether to go on waiting
+_PATIENCE = 5.0  # seconds that exit waits for computations to stop
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+class Engine:
+    """A model file's weights and contexts. Its methods may be called by any thread."""
+
+    def __init__(self, header: Header, pooling: str, capacity: int) -> None:
+        self.header = header
+        self.pooling = pooling
+        self.capacity = capacity
+        """Contexts that may compute at once."""
+        self.last_used = 0.0
+        self._start_over()
+        _engines.add(self)
+
+    def _start_over(self) -> None:
+        """Begin without weights. What there was is left alone: after a fork it is not ours."""
+        self._loading = threading.Lock()
+        self._state = threading.Condition()
+        self._weights: Weights | None = None
+        self._idle: list[Context] = []
+        self._busy: set[Context] = set()
+        self._making = 0
+        self._users = 0
+        self._closed = False
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._weights is not None
+
+    @contextlib.contextmanager
+    def weights(self) -> Iterator[Weights]:
+        """Lend the weights, loading them if need be; they stay as long as somebody has them.
+
+        Raises ModelFileError where the file cannot be loaded, LlamaMissingError.
+        """
+        with self._state:
+            self._users += 1
+        try:
+            yield self._load()
+        finally:
+            with self._state:
+                self._users -= 1
+                self.last_used = time.monotonic()
+                self._state.notify_all()
+
+    def _load(self) -> Weights:
+        from sqlite_utils_muninn.models.llama import Weights
+
+        with self._loading:
+            if self._closed:
+                raise ModelFileError("models cannot be used while the process ends")
+            if self._weights is None:
+                self._weights = Weights(self.header.path)
+            return self._weights
+
+    @contextlib.contextmanager
+    def context(self, tokens: int, check: Callable[[], None]) -> Iterator[Context]:
+        """Lend a context for so many tokens, waiting for one while `check` does not raise."""
+        with self.weights() as weights:
+            context = self._take(weights, tokens, check)
+            try:
+                yield context
+            finally:
+                self._give_back(context)
+
+    def _take(self, weights: Weights, tokens: int, check: Callable[[], None]) -> Context:
+        from sqlite_utils_muninn.models.llama import Context
+
+        with self._state:
+            while not self._closed and len(self._busy) + self._making >= self.capacity:
+                self._state.wait(_POLL)
+                check()
+            if self._closed:
+                raise ModelFileError("models cannot be used while the process ends")
+            fitting = [context for context in self._idle if context.size >= tokens]
+            if fitting:
+                context = min(fitting, key=lambda context: context.size)
+                self._idle.remove(context)
+                self._busy.add(context)
+                return context
+            self._making += 1
+        made: Context | None = None
+        try:
+            made = Context(weights, size_for(tokens), self.pooling)
+        finally:
+            with self._state:
+                self._making -= 1
+                if made:
+                    self._busy.add(made)
+        return made
+
+    def _give_back(self, context: Context) -> None:
+        surplus: list[Context] = []
+        with self._state:
+            self._busy.discard(context)
+            if context.size > KEPT:
+                surplus.append(context)
+            else:
+                self._idle.append(context)
+            while len(self._idle) > self.capacity:
+                surplus.append(self._idle.pop(0))
+            self._state.notify()
+            for unneeded in surplus:
+                unneeded.close()
+
+    def unload(self) -> bool:
+        """Free weights and contexts unless somebody uses them; return whether that was done."""
+        with self._loading, self._state:
+            if self._users:
+                return False
+            self._free()
+        return True
+
+    def _free(self) -> None:
+        for context in self._idle:
+            context.close()
+        self._idle.clear()
+        if self._weights:
+            self._weights.close()
+            self._weights = None
+
+    def close(self) -> None:
+        """Stop what computes, wait for it, and free all; for the end of the process.
+
+        Where a thread does not stop in time its memory is left to the system: freeing it under a
+        running computation would crash.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        with self._state:
+            self._closed = True
+            while self._users and time.monotonic() < deadline:
+                for context in self._busy:
+                    context.abort()
+                self._state.wait(_POLL)
+            if not self._users:
+                self._free()
+
+
+def size_for(tokens: int) -> int:
+    """Return the size of the context that serves so many tokens."""
+    return max(SMALLEST, 1 << (tokens - 1).bit_length())
+
+
+def _close_all() -> None:
+    loaded = [engine for engine in _engines if engine.is_loaded]
+    for engine in loaded:
+        engine.close()
+    if loaded:
+        from sqlite_utils_muninn.models.llama import silence_for_exit
+
+        silence_for_exit()
+
+
+def _start_over_in_child() -> None:
+    """In a forked child no inherited lock can be trusted, nor memory that a thread worked on."""
+    for engine in list(_engines):
+        engine._start_over()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_over_in_child)

@@ -1,0 +1,220 @@
+"""Opening a new model file in another process first, because native code may kill it.
+
+llama.cpp aborts on what it does not expect, and a build for another CPU dies on its first
+multiplication. So `python -m sqlite_utils_muninn.models.probe PATH` loads the file, embeds two
+texts and prints what it found; only then is the file opened here. What passed is remembered beside
+the models by size, time and checksum, and asked again when file, llama.cpp or CPU change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils_muninn.models.checksum import sha256_of
+from sqlite_utils_muninn.models.errors import ModelFileError
+from sqlite_utils_muninn.models.header import Header, read_header
+from sqlite_utils_muninn.models.locks import write_whole
+
+RECORDS = "probed.json"
+TEXTS = ("", "A text of a few words, as a model file is opened for the first time.")
+
+_TIMEOUT = 300.0  # seconds; gigabytes from a slow disk
+_MOST_RECORDS = 200
+_ILLEGAL_INSTRUCTION = {-signal.SIGILL, 0xC000001D, 0xC000001D - (1 << 32)}  # POSIX, Windows
+
+
+class ProbeError(ModelFileError):
+    """The file crashed or failed the process that tried it."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the trial run of a file found."""
+
+    sha256: str
+    dimensions: int
+    """Length of an embedding; of a reranker, the number of its scores."""
+    pooling: str
+
+
+_memory: dict[str, Probed | ProbeError] = {}
+_lock = threading.Lock()
+
+
+def check(path: Path, directory: Path | None = None) -> Probed:
+    """Return what a file is, after it was tried once in another process.
+
+    `directory` is where that is remembered. Raises ModelFileError with one sentence: not a GGUF
+    file, cut off, crashes, wrong build; LlamaMissingError where nothing can run it.
+    """
+    return probed(read_header(path), directory)
+
+
+def probed(header: Header, directory: Path | None = None) -> Probed:
+    """Do as `check` does, for a file whose header was read."""
+    with _lock:  # many connections open their first model at once
+        key = _key(header.path)
+        known = _memory.get(key) or _recorded(directory, key)
+        if known is None:
+            known = _tried(header)
+            if isinstance(known, Probed):
+                _record(directory, key, known)
+        _memory[key] = known
+    if isinstance(known, ProbeError):
+        raise known
+    return known
+
+
+def _key(path: Path) -> str:
+    status = path.stat()
+    return f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}|{_machine()}"
+
+
+@cache
+def _machine() -> str:
+    """Return what of this machine decides whether a file runs: llama.cpp and the CPU."""
+    try:
+        version = metadata.version("llama-cpp-python")
+    except metadata.PackageNotFoundError:
+        version = "none"
+    features = ""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii") as file:
+        features = next((line for line in file if line.startswith(("flags", "Features"))), "")
+    return f"{version}|{zlib.crc32(features.encode()):08x}"
+
+
+def _tried(header: Header) -> Probed | ProbeError:
+    from sqlite_utils_muninn.models.llama import library
+
+    library()  # raises where llama-cpp-python is missing, which is no fault of the file
+    try:
+        found = _run(header.path)
+        return Probed(sha256_of(header.path), found["dimensions"], found["pooling"])
+    except ProbeError as error:
+        return error
+
+
+def _run(path: Path) -> dict[str, Any]:
+    """Return what a new process prints about the file. Raises ProbeError."""
+    if not sys.executable:  # embedded in another program: there is no Python to start
+        return _examine(path)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger
+    }
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, os.path.abspath(path)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT,
+            env=environment,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ProbeError(f"failed to load {path}: not done after {_TIMEOUT:.0f} seconds") from None
+    except OSError as error:
+        raise ProbeError(f"failed to load {path}: no process can try it ({error})") from error
+    return _understood(path, done)
+
+
+def _understood(path: Path, done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
+    if done.returncode == 0:
+        with contextlib.suppress(ValueError, IndexError):
+            answer = json.loads(done.stdout.splitlines()[-1])
+            if "error" in answer:
+                raise ProbeError(answer["error"])
+            return dict(answer)
+    raise ProbeError(f"failed to load {path}: {_cause_of_death(done)}")
+
+
+def _cause_of_death(done: subprocess.CompletedProcess[bytes]) -> str:
+    code = done.returncode
+    if code in _ILLEGAL_INSTRUCTION:
+        return (
+            "llama-cpp-python was built for another CPU and died of an illegal instruction; "
+            'reinstall it with CMAKE_ARGS="-DGGML_NATIVE=OFF" '
+            "pip install --force-reinstall --no-cache-dir llama-cpp-python"
+        )
+    lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines()]
+    said = next((line for line in reversed(lines) if line), "it said nothing")
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"llama.cpp crashed on it ({signal.Signals(-code).name}: {said[:300]})"
+    return f"the process that tried it ended with code {code} ({said[:300]})"
+
+
+def _records(directory: Path | None) -> dict[str, Any]:
+    """Return what is remembered; nothing where that cannot be read."""
+    if directory is None:
+        return {}
+    try:
+        records = json.loads((directory / RECORDS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return records if isinstance(records, dict) else {}
+
+
+def _recorded(directory: Path | None, key: str) -> Probed | None:
+    try:
+        found = Probed(**_records(directory)[key])
+    except (KeyError, TypeError):
+        return None
+    return found if isinstance(found.dimensions, int) and found.dimensions > 0 else None
+
+
+def _record(directory: Path | None, key: str, found: Probed) -> None:
+    """Remember a result. Where the directory cannot be written this process alone remembers."""
+    if directory is None or not directory.is_dir():
+        return
+    records = {**_records(directory), key: dataclasses.asdict(found)}
+    kept = dict(list(records.items())[-_MOST_RECORDS:])
+    with contextlib.suppress(OSError):
+        write_whole(directory / RECORDS, (json.dumps(kept, indent=1) + "\n").encode())
+
+
+def _examine(path: Path) -> dict[str, Any]:
+    """Load a file and run it; return what it is. Raises ProbeError, or kills the process."""
+    from sqlite_utils_muninn.models.llama import SEQUENCES, Context, Weights
+
+    try:
+        header = read_header(path)
+        weights = Weights(path)
+        context = Context(weights, 512 // SEQUENCES * SEQUENCES, header.pooling)
+        limit = min(weights.trained_context, 256)
+        vectors = context.embed([weights.encode(text, limit)[0] for text in TEXTS])
+    except (ValueError, OSError) as error:
+        raise ProbeError(str(error)) from error
+    return {"dimensions": int(vectors.shape[1]), "pooling": header.pooling}
+
+
+def main(arguments: list[str]) -> int:
+    """Try the file that is named and print what it is, or the error, as one line of JSON."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected, its core is not
+    try:
+        answer: dict[str, Any] = _examine(Path(arguments[0]))
+    except (ProbeError, RuntimeError) as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
