@@ -72,5 +72,7 @@ def fold_lines(paragraph: str) -> str:
 
 
 def with_ellipsis(text: str) -> str:
-    """The text with ``…`` after it, apart from the end of a whole sentence."""
+    """The text with ``…`` after it, apart from a whole sentence; nothing stays nothing."""
+    if not text:
+        return ""
     return f"{text} …" if text.endswith((".", "!", "?")) else f"{text}…"

@@ -55,6 +55,7 @@ def test_citations_leave_the_text_and_are_kept_beside_it(markdown: str, prose: P
         ("It runs <code>net</co...", "It runs `net…"),
         ("It runs (Cit...", "It runs…"),
         ("Code is [index]...", "Code is [index]…"),
+        ("(Citation: A)(Citation: Talos Warzo...", ""),
     ],
 )
 def test_a_text_that_the_source_cut_ends_with_an_ellipsis_and_no_torn_markup(
