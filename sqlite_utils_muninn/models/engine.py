@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SMALLEST = 512  # tokens; contexts have this size or a power of two above it
 KEPT = 2048
 """Larger contexts are freed after use: making one takes milliseconds, filling it takes seconds."""
+KEPT_LOADED = 4
+"""Models that stay in memory at once; one that was unloaded is loaded again when it is used."""
 
 _POLL = 0.02  # seconds between two looks whether to go on waiting
 _PATIENCE = 5.0  # seconds that exit waits for computations to stop
@@ -83,6 +85,7 @@ class Engine:
             if self._closed:
                 raise ModelFileError("models cannot be used while the process ends")
             if self._weights is None:
+                _make_room()
                 self._weights = Weights(self.header.path)
             return self._weights
 
@@ -138,10 +141,15 @@ class Engine:
 
     def unload(self) -> bool:
         """Free weights and contexts unless somebody uses them; return whether that was done."""
-        with self._loading, self._state:
-            if self._users:
-                return False
-            self._free()
+        if not self._loading.acquire(blocking=False):
+            return False
+        try:
+            with self._state:
+                if self._users:
+                    return False
+                self._free()
+        finally:
+            self._loading.release()
         return True
 
     def _free(self) -> None:
@@ -174,8 +182,18 @@ def size_for(tokens: int) -> int:
     return max(SMALLEST, 1 << (tokens - 1).bit_length())
 
 
+def _make_room() -> None:
+    """Unload the models that were not used for longest, before another is loaded."""
+    loaded = sorted(
+        (engine for engine in list(_engines) if engine.is_loaded),
+        key=lambda engine: engine.last_used,
+    )
+    for engine in loaded[: max(0, len(loaded) - KEPT_LOADED + 1)]:
+        engine.unload()
+
+
 def _close_all() -> None:
-    loaded = [engine for engine in _engines if engine.is_loaded]
+    loaded = [engine for engine in list(_engines) if engine.is_loaded]
     for engine in loaded:
         engine.close()
     if loaded:

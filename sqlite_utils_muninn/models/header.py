@@ -143,16 +143,18 @@ def read_header(path: Path) -> Header:
     """Return the header of a GGUF file.
 
     Raises HeaderError, a ValueError with one sentence for the user, for anything else than a
-    whole, well-formed GGUF file of a text model; OSError if it cannot be read.
+    whole, well-formed GGUF file of a text model, or where it cannot be read.
     """
     try:
         with path.open("rb") as file:
             header = _Reader(file, path).header()
         _check_model(header)
-    except (HeaderError, OSError):
+    except HeaderError:
         raise
+    except OSError as error:
+        raise HeaderError(f"failed to load {path}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, OverflowError, struct.error) as error:
-        raise HeaderError(f"{path} is not a usable GGUF file: {error}") from error
+        raise HeaderError(f"failed to load {path}: not a usable GGUF file, {error}") from error
     return header
 
 
@@ -199,7 +201,7 @@ class _Reader:
         magic = self.file.read(4)
         if magic != MAGIC:
             raise HeaderError(
-                f"{self.path} is not a GGUF file: it starts with {magic!r}, not with {MAGIC!r}"
+                f"failed to load {self.path}: not a GGUF file, it starts with {magic!r}"
             )
         version = int(self.number("<I"))
         if version in VERSIONS:

@@ -194,13 +194,16 @@ class Weights:
             start += 1
         return min(len(none) - start, len(some) - start)
 
-    def piece(self, token: int) -> bytes:
-        """Return the bytes that a token stands for; a special token as it is written, `[CLS]`."""
+    def piece(self, token: int, *, special: bool = True) -> bytes:
+        """Return the bytes that a token stands for.
+
+        A special token gives what it is written as, `[CLS]`, or nothing without `special`.
+        """
         room = 64
         while True:
             buffer = ctypes.create_string_buffer(room)
             count = self._lib.llama_token_to_piece(
-                self._vocabulary, self._checked(token), buffer, room, 0, True
+                self._vocabulary, self._checked(token), buffer, room, 0, special
             )
             if count >= 0:
                 return buffer.raw[:count]

@@ -54,6 +54,15 @@ _memory: dict[str, Probed | ProbeError] = {}
 _lock = threading.Lock()
 
 
+def _start_over_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_over_in_child)
+
+
 def check(path: Path, directory: Path | None = None) -> Probed:
     """Return what a file is, after it was tried once in another process.
 
@@ -76,6 +85,13 @@ def probed(header: Header, directory: Path | None = None) -> Probed:
     if isinstance(known, ProbeError):
         raise known
     return known
+
+
+def remembered(path: Path, directory: Path | None = None) -> Probed | None:
+    """Return what an earlier trial run found, or None; no process is started."""
+    key = _key(path)
+    known = _memory.get(key) or _recorded(directory, key)
+    return known if isinstance(known, Probed) else None
 
 
 def _key(path: Path) -> str:
@@ -198,7 +214,9 @@ def _examine(path: Path) -> dict[str, Any]:
         limit = min(weights.trained_context, 256)
         vectors = context.embed([weights.encode(text, limit)[0] for text in TEXTS])
     except (ValueError, OSError) as error:
-        raise ProbeError(str(error)) from error
+        said = str(error)
+        text = said if said.startswith("failed to load") else f"failed to load {path}: {said}"
+        raise ProbeError(text) from error
     return {"dimensions": int(vectors.shape[1]), "pooling": header.pooling}
 
 

@@ -1,0 +1,142 @@
+"""The names of models on one connection: those that SQL registered, and those that the host did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlite_utils_muninn.models.catalogue import catalogue
+from sqlite_utils_muninn.models.errors import ModelFileError
+from sqlite_utils_muninn.models.registry import named, registry
+from sqlite_utils_muninn.models.store import ModelStore
+from sqlite_utils_muninn.settings import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.bridge import Database
+    from sqlite_utils_muninn.models.model import Model
+    from sqlite_utils_muninn.settings import Host
+
+_STATE = "models.names"
+
+
+class UnknownNameError(ValueError):
+    """No model has this name on this connection."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A name that SQL gave a model; the rowid is its row in `muninn_models`."""
+
+    rowid: int
+    name: str
+    model: Model
+
+
+class Names:
+    """Models that SQL registered on one connection, with the transactions they were part of."""
+
+    def __init__(self) -> None:
+        self.registered: dict[str, Registered] = {}
+        self.resolved: dict[str, Model] = {}
+        """Names of the host and the models directory that were used here before."""
+        self._next = 1
+        self._before: dict[str, Registered] | None = None
+        self._savepoints: dict[int, dict[str, Registered]] = {}
+
+    def add(self, name: str, model: Model) -> Registered:
+        """Give a model a name, which nothing registered may have."""
+        row = Registered(self._next, name, named(model, name))
+        self._next += 1
+        self.registered[name] = row
+        return row
+
+    def at(self, rowid: int) -> Registered | None:
+        """Return what a row of `muninn_models` stands for, if SQL registered it."""
+        return next((row for row in self.registered.values() if row.rowid == rowid), None)
+
+    # Two tables (muninn_models, lembed_models) write these names and both are told of each step:
+    # the first one that is told counts.
+
+    def begin(self) -> None:
+        if self._before is None:
+            self._before = dict(self.registered)
+
+    def commit(self) -> None:
+        self._before = None
+        self._savepoints.clear()
+
+    def rollback(self) -> None:
+        if self._before is not None:
+            self.registered = self._before
+        self.commit()
+
+    def savepoint(self, number: int) -> None:
+        self._savepoints.setdefault(number, dict(self.registered))
+
+    def release(self, number: int) -> None:
+        self._savepoints = {n: kept for n, kept in self._savepoints.items() if n < number}
+
+    def rollback_to(self, number: int) -> None:
+        if number in self._savepoints:
+            self.registered = dict(self._savepoints[number])
+        self.release(number + 1)
+
+
+def names_of(db: Database) -> Names:
+    """Return the names of a connection."""
+    names: Names = db.state.setdefault(_STATE, Names())
+    return names
+
+
+def lookup(db: Database, host: Host, name: str, caller: str = "") -> Model:
+    """Return the model of a name on a connection; `caller` starts the words of an error.
+
+    In this order: names that SQL registered here, names of the host, installed models by name or
+    alias, and, where the host allows paths, a path that ends in .gguf.
+    Raises UnknownNameError, a ValueError, which lists what there is; ModelFileError where the file
+    cannot be loaded; LlamaMissingError.
+    """
+    names = names_of(db)
+    if row := names.registered.get(name):
+        return row.model
+    if name not in names.resolved:
+        names.resolved[name] = _resolved(names, host, name, caller)
+    return names.resolved[name]
+
+
+def _resolved(names: Names, host: Host, name: str, caller: str) -> Model:
+    directory = host.models_directory
+    try:
+        if name in host.models:
+            path = Path(host.models[name]).expanduser()
+            return registry().open_file(path, directory=directory, name=name)
+        if installed := ModelStore(directory).get(name):
+            return registry().open_installed(installed, directory=directory)
+        if not host.public and name.endswith(".gguf"):
+            return registry().open(name, directory)
+    except ModelFileError as error:
+        if host.public:  # the reason names files of the server; `db.last_error` has it
+            raise ModelFileError(_said(caller, f"model {name!r} cannot be loaded")) from error
+        raise ModelFileError(_said(caller, str(error))) from error
+    raise UnknownNameError(_said(caller, _unknown(names, host, name)))
+
+
+def _unknown(names: Names, host: Host, name: str) -> str:
+    known = dict.fromkeys([*names.registered, *host.models])
+    known.update(dict.fromkeys(model.name for model in ModelStore(host.models_directory)))
+    text = f"model {name!r} is not loaded. Loaded: {', '.join(known) or 'none'}"
+    if host.public:
+        return text
+    entry = catalogue().get(name)
+    if entry is None and known:
+        return text
+    return (
+        f"{text}. Get it with: sqlite-utils muninn models pull {entry.name}"
+        if entry
+        else (f"{text}. Get one with: sqlite-utils muninn models pull {DEFAULT_MODEL}")
+    )
+
+
+def _said(caller: str, text: str) -> str:
+    return f"{caller}: {text}" if caller else text
