@@ -122,9 +122,15 @@ def add(name: str, path: Path, directory: Path | None, **options: Any) -> None:
     \b
         sqlite-utils muninn models add my-model ~/models/my-model.gguf
     """
+    from sqlite_utils_muninn.models.classifier import check_classifier
+
     with _plain_errors():
+        store = _store(directory)
+        known = store.catalogue.get(name)
         _try_out(path)
-        model = _store(directory).add(name, path, **options)
+        if options["pooling"] == "rank" or (known and known.task == "reranking"):
+            check_classifier(path)
+        model = store.add(name, path, **options)
         click.echo(f"{model.name}: {model.path} ({_megabytes(model.size)})")
 
 
@@ -220,12 +226,17 @@ def _row(name: str, known: KnownModel | None, here: InstalledModel | None) -> tu
     size = here.size if here else None
     if known:
         task, dimensions, context = known.task, known.dimensions, known.context
-        licence, size = known.licence, size or known.size
+        licence, size = known.licence, size or _size_to_come(known)
     elif header:
         task = "reranking" if header.pooling == "rank" else None
         dimensions, context, licence = header.dimensions, header.context, header.licence
     path = str(here.path) if here and here.path.is_file() else None
     return name, task, dimensions, context, size, licence, path
+
+
+def _size_to_come(known: KnownModel) -> int | None:
+    """Return the size of the file that `pull` would bring."""
+    return known.conversion.size if known.conversion else known.size
 
 
 def _description(known: KnownModel | None, here: InstalledModel | None) -> dict[str, Any]:
@@ -308,6 +319,11 @@ class _Bar:
         if self.silent or not total:
             return
         if self.bar is None:
-            self.bar = click.progressbar(length=total, show_pos=True, file=sys.stderr)
+            self.bar = click.progressbar(
+                length=total,
+                file=sys.stderr,
+                show_percent=True,
+                item_show_func=lambda here: f"{_megabytes(here)} of {_megabytes(total)}",
+            )
             self.bar.render_progress()
-        self.bar.update(done - self.bar.pos)
+        self.bar.update(done - self.bar.pos, done)

