@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from .loading import connect, load
+from .loading import connect, is_loaded, load
 from .settings import Host
 
 if TYPE_CHECKING:
@@ -36,5 +36,10 @@ def register_commands(cli: click.Group) -> None:
 
 @hookimpl
 def prepare_connection(conn: Any) -> None:
-    """Put the SQL surface on each connection that sqlite-utils opens."""
-    load(conn)
+    """Put the SQL surface on each connection that sqlite-utils opens.
+
+    Datasette wraps its own connections in sqlite-utils' Database: those were loaded on Datasette's
+    terms, which hold.
+    """
+    if not is_loaded(conn):
+        load(conn)

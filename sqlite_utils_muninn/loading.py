@@ -36,10 +36,19 @@ def load(conn: Any, host: Host | None = None) -> Database:
 
     declarations = surface(host or Host())
     db = attach(conn, declarations)
+    db.state["loaded"] = True
     for declaration in declarations:
         if getattr(declaration, "eponymous", False):
             _make_temporary(db, declaration.name)
     return db
+
+
+def is_loaded(conn: Any) -> bool:
+    """Whether :func:`load` has been here: by whoever owns the connection, on their terms."""
+    from .bridge import find
+
+    db = find(conn)
+    return db is not None and "loaded" in db.state
 
 
 def connect(path: str | Path, host: Host | None = None, **options: Any) -> Any:

@@ -8,7 +8,7 @@ The bridge imports nothing of the project. Its compiled half (``src/``) streams 
 without the GIL; this half checks arguments and words errors.
 """
 
-from .attach import attach
+from .attach import attach, find
 from .database import Database, Interrupted, SQLError, quote, quote_table, split_table
 from .declare import REQUIRED, Declaration, Function, Module, Parameter, TableFunction
 from .table import MISSING, NOCHANGE, Plan, Pointer, Query, Rows, VirtualTable
@@ -31,6 +31,7 @@ __all__ = [
     "TableFunction",
     "VirtualTable",
     "attach",
+    "find",
     "quote",
     "quote_table",
     "split_table",

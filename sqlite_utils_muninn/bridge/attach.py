@@ -39,13 +39,30 @@ def attach(conn: Any, declarations: Iterable[Declaration] = ()) -> Database:
     of the same name. Raises TypeError for any other object, the module's ProgrammingError for a
     closed connection, and SQLError where SQLite is older than 3.38.
     """
-    driver = _driver(conn)
-    conn.cursor().close()  # a closed connection, or another thread's, raises its own error here
-    db, routines = _load(conn) if hasattr(conn, "load_extension") else _peek(conn, driver)
-    database: Database = _vtbridge.database(db, routines, Database)
+    place = _locate(conn)
+    database: Database = _vtbridge.database(*place, Database)
+    # One registration at least: SQLite gives it back when the connection closes.
+    database.create_function("vtbridge_attached", 0, _attached, 0, 0, False)
     for declaration in declarations:
         declaration.register(database)
     return database
+
+
+def find(conn: Any) -> Database | None:
+    """The handle of a connection that :func:`attach` has seen, else None."""
+    found: Database | None = _vtbridge.database(*_locate(conn), None)
+    return found
+
+
+def _attached(db: Database) -> int:
+    return 1
+
+
+def _locate(conn: Any) -> tuple[int, int]:
+    """(SQLite's connection, SQLite's routines) as addresses."""
+    driver = _driver(conn)
+    conn.cursor().close()  # a closed connection, or another thread's, raises its own error here
+    return _load(conn) if hasattr(conn, "load_extension") else _peek(conn, driver)
 
 
 def _driver(conn: Any) -> ModuleType:

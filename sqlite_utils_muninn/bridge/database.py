@@ -94,33 +94,40 @@ def split_table(name: str) -> tuple[str | None, str]:
 
     Returns (schema or None, table). ``"a.b"`` in quotes is one table called ``a.b``.
     """
-    parts = []
-    rest = name.strip()
-    while True:
+    parts: list[str] = []
+    rest: str | None = name.strip()
+    while rest is not None:
         part, rest = _first_part(rest)
         parts.append(part)
-        if not rest:
-            break
     if len(parts) > 2 or not all(parts):
         raise ValueError(f"{name!r} is not the name of a table: write table or schema.table")
     return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
 
 
-def _first_part(text: str) -> tuple[str, str]:
-    closing = {'"': '"', "`": "`", "[": "]"}.get(text[:1])
-    if closing is None:
+_CLOSING = {'"': '"', "`": "`", "[": "]"}
+
+
+def _first_part(text: str) -> tuple[str, str | None]:
+    """Take one name off; the rest is None where no dot follows."""
+    closing = _CLOSING.get(text[:1])
+    end = _quoted_end(text, closing) if closing else 0
+    if closing is None or not end:
         part, dot, rest = text.partition(".")
-        return part.strip(), rest.strip() if dot else ""
-    end = 1
-    while end < len(text):
-        if text[end] == closing:
-            if closing != "]" and text[end + 1 : end + 2] == closing:
-                end += 2
-                continue
-            part, rest = text[1:end].replace(closing * 2, closing), text[end + 1 :].strip()
-            return (part, rest[1:].strip()) if rest.startswith(".") else (part, rest)
-        end += 1
-    return text, ""
+        return part.strip(), rest.strip() if dot else None
+    part, rest = text[1:end], text[end + 1 :].strip()
+    if closing != "]":
+        part = part.replace(closing * 2, closing)
+    if not rest:
+        return part, None
+    return (part, rest[1:].strip()) if rest.startswith(".") else ("", None)
+
+
+def _quoted_end(text: str, closing: str) -> int:
+    """Place of the quote that ends the name; 0 where there is none."""
+    at = text.find(closing, 1)
+    while at > 0 and closing != "]" and text[at + 1 : at + 2] == closing:
+        at = text.find(closing, at + 2)
+    return max(at, 0)
 
 
 def quote_table(name: str) -> str:

@@ -88,7 +88,8 @@ PyObject *attach_seen(PyObject *module, PyObject *unused)
     return pair;
 }
 
-/* database(db, api, type): the connection's handle, a new one or the one that it has. */
+/* database(db, api, type): the connection's handle, a new one or the one that it has. With None for
+ * the type only one that it has, else None. */
 PyObject *attach_database(PyObject *module, PyObject *arguments)
 {
     unsigned long long db, api;
@@ -96,6 +97,9 @@ PyObject *attach_database(PyObject *module, PyObject *arguments)
     (void)module;
     if (!PyArg_ParseTuple(arguments, "KKO", &db, &api, &type)) {
         return NULL;
+    }
+    if (type == Py_None) {
+        return database_known((sqlite3 *)(uintptr_t)db);
     }
     if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, database_type)) {
         PyErr_SetString(PyExc_TypeError, "type must be a subclass of Database");

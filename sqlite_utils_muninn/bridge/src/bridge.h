@@ -36,8 +36,9 @@ int python_enter(PyGILState_STATE *gil);
 void python_leave(PyGILState_STATE gil);
 
 /* Turns the exception that is set into a SQLite result code and a message made by mprintf (NULL
- * where SQLite's own text for the code is wanted). *rearm says that KeyboardInterrupt was caught:
- * call PyErr_SetInterrupt() as the very last act. */
+ * where SQLite's own text for the code is wanted). rearm says that KeyboardInterrupt was caught:
+ * call interrupt_again() as the last act. */
+void interrupt_again(void);
 typedef struct Database Database;
 typedef struct {
     int code;
@@ -148,6 +149,7 @@ extern PyTypeObject *database_type;
 extern PyType_Spec buffer_spec;
 extern PyTypeObject *buffer_type;
 
+PyObject *database_known(sqlite3 *db); /* its handle, or None */
 Database *database_for(sqlite3 *db, sqlite_api api, PyTypeObject *type);
 void database_hold(Database *database);    /* one more registration */
 void database_release(Database *database); /* one less; the last one closes the handle */

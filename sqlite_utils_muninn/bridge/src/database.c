@@ -13,13 +13,23 @@ static Database *open_databases; /* guarded by the GIL */
 
 /* ---- Life ---- */
 
-Database *database_for(sqlite3 *db, sqlite_api api, PyTypeObject *type)
+PyObject *database_known(sqlite3 *db)
 {
     for (Database *database = open_databases; database != NULL; database = database->next) {
         if (database->db == db) {
-            return (Database *)Py_NewRef((PyObject *)database);
+            return Py_NewRef((PyObject *)database);
         }
     }
+    Py_RETURN_NONE;
+}
+
+Database *database_for(sqlite3 *db, sqlite_api api, PyTypeObject *type)
+{
+    PyObject *known = database_known(db);
+    if (known != Py_None) {
+        return (Database *)known;
+    }
+    Py_DECREF(known);
     if (SQ(api, libversion_number)() < SQLITE_LEAST_VERSION) {
         PyErr_SetString(python.sql_error, "SQLite 3.38 or newer is needed");
         return NULL;

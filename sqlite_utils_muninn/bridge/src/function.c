@@ -36,7 +36,7 @@ static void fail(Function *function, sqlite_api api, sqlite3_context *context)
     }
     SQ(api, result_error_code)(context, failure.code); /* after the text: it keeps a text */
     if (failure.rearm) {
-        PyErr_SetInterrupt();
+        interrupt_again();
     }
 }
 

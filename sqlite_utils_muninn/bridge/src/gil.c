@@ -91,6 +91,14 @@ Failure failure_take(Database *database)
     return failure;
 }
 
+/* KeyboardInterrupt cannot travel through SQLite: the statement ends as interrupted, and the thread
+ * gets it again as soon as it runs Python code. (PyErr_SetInterrupt would run the signal's handler
+ * once more, which may be another one's, and PyErr_CheckSignals swallows it in the middle of C.) */
+void interrupt_again(void)
+{
+    PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), PyExc_KeyboardInterrupt);
+}
+
 int failure_to_table(Database *database, sqlite3_vtab *table)
 {
     Failure failure = failure_take(database);
@@ -99,7 +107,7 @@ int failure_to_table(Database *database, sqlite3_vtab *table)
     }
     table->zErrMsg = failure.message;
     if (failure.rearm) {
-        PyErr_SetInterrupt();
+        interrupt_again();
     }
     return failure.code;
 }
@@ -109,7 +117,7 @@ int failure_to_pointer(Database *database, char **message)
     Failure failure = failure_take(database);
     *message = failure.message;
     if (failure.rearm) {
-        PyErr_SetInterrupt();
+        interrupt_again();
     }
     return failure.code;
 }

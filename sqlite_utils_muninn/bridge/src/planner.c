@@ -127,11 +127,18 @@ static int is_limit(unsigned char op)
     return op == SQLITE_INDEX_CONSTRAINT_LIMIT || op == SQLITE_INDEX_CONSTRAINT_OFFSET;
 }
 
-/* The sign of one constraint; an IN that can be had as one list is 'i' where a plan asks so. */
+/* Visible columns are compared byte by byte: another collation is SQLite's to apply. */
+static int is_binary(const Use *use, sqlite_api api, sqlite3_index_info *info, int i)
+{
+    return use->hidden || use->column < 0 || strcmp(SQ(api, vtab_collation)(info, i), "BINARY") == 0;
+}
+
+/* Whether a use can take a constraint; 'i' takes an IN that can be had as one list. */
 static int fits(const Use *use, sqlite_api api, sqlite3_index_info *info, int i)
 {
     const struct sqlite3_index_constraint *constraint = &info->aConstraint[i];
-    if (constraint->iColumn != use->column || is_limit(constraint->op)) {
+    if (constraint->iColumn != use->column || is_limit(constraint->op) ||
+        !is_binary(use, api, info, i)) {
         return 0;
     }
     switch (use->op) {

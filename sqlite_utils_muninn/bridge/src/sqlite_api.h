@@ -189,6 +189,7 @@ struct sqlite3_module {
     R(221, void *, value_pointer, (sqlite3_value *, const char *))                                \
     R(222, int, vtab_nochange, (sqlite3_context *))                                               \
     R(223, int, value_nochange, (sqlite3_value *))                                                \
+    R(224, const char *, vtab_collation, (sqlite3_index_info *, int))                             \
     R(252, int, txn_state, (sqlite3 *, const char *))                                             \
     R(259, int, vtab_in, (sqlite3_index_info *, int, int))                                        \
     R(260, int, vtab_in_first, (sqlite3_value *, sqlite3_value **))                               \
