@@ -40,9 +40,11 @@ def attach(conn: Any, declarations: Iterable[Declaration] = ()) -> Database:
     closed connection, and SQLError where SQLite is older than 3.38.
     """
     place = _locate(conn)
-    database: Database = _vtbridge.database(*place, Database)
-    # One registration at least: SQLite gives it back when the connection closes.
-    database.create_function("vtbridge_attached", 0, _attached, 0, 0, False)
+    database: Database | None = _vtbridge.database(*place, None)
+    if database is None:
+        database = _vtbridge.database(*place, Database)
+        # One registration at least: SQLite gives it back when the connection closes.
+        database.create_function("vtbridge_attached", 0, _attached, 0, 0, False)
     for declaration in declarations:
         declaration.register(database)
     return database
