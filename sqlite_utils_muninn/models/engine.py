@@ -55,6 +55,7 @@ class Engine:
         self._idle: list[Context] = []
         self._busy: set[Context] = set()
         self._making = 0
+        self._line: list[object] = []
         self._users = 0
         self._closed = False
 
@@ -103,11 +104,7 @@ class Engine:
         from sqlite_utils_muninn.models.llama import Context
 
         with self._state:
-            while not self._closed and len(self._busy) + self._making >= self.capacity:
-                self._state.wait(_POLL)
-                check()
-            if self._closed:
-                raise ModelFileError("models cannot be used while the process ends")
+            self._wait_in_line(check)
             fitting = [context for context in self._idle if context.size >= tokens]
             if fitting:
                 context = min(fitting, key=lambda context: context.size)
@@ -125,6 +122,26 @@ class Engine:
                     self._busy.add(made)
         return made
 
+    def _wait_in_line(self, check: Callable[[], None]) -> None:
+        """Return when a context may be taken, first come, first served.
+
+        Without a line a bulk job, which takes a context as soon as it has given one back, kept a
+        single query waiting for a minute.
+        """
+        ticket = object()
+        self._line.append(ticket)
+        try:
+            while self._line[0] is not ticket or (
+                len(self._busy) + self._making >= self.capacity and not self._closed
+            ):
+                self._state.wait(_POLL)
+                check()
+        finally:
+            self._line.remove(ticket)
+            self._state.notify_all()
+        if self._closed:
+            raise ModelFileError("models cannot be used while the process ends")
+
     def _give_back(self, context: Context) -> None:
         surplus: list[Context] = []
         with self._state:
@@ -135,7 +152,7 @@ class Engine:
                 self._idle.append(context)
             while len(self._idle) > self.capacity:
                 surplus.append(self._idle.pop(0))
-            self._state.notify()
+            self._state.notify_all()
             for unneeded in surplus:
                 unneeded.close()
 

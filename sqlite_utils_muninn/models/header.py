@@ -169,6 +169,11 @@ def _check_model(header: Header) -> None:
             raise ValueError(f"its metadata has no sensible '{name}.{key}' (it is {value!r})")
     if not header.tensors:
         raise ValueError("it has no tensors")
+    if header.pooling == "rank" and not any(t.name.startswith("cls.") for t in header.tensors):
+        # llama.cpp loads it and gives scores near zero (its issue 16407)
+        raise ValueError(
+            "it is a reranker without a classifier: convert it again with 'cls.output'"
+        )
 
 
 class _Reader:

@@ -140,18 +140,14 @@ def _functions(host: Host) -> list[Declaration]:
     def embed(db: Database, model: str, text: str) -> bytes:
         return embed_one(db, host, "lembed", lookup(db, host, model, "lembed"), text)
 
-    def model_size(db: Database, model: Any) -> int:
-        if isinstance(model, str):
-            model = lookup(db, host, model, "lembed_model_size")
-        if not isinstance(model, Model):
-            raise ValueError("lembed_model_size: model must be one of lembed_models, or its name")
-        with model.engine.weights() as weights:
+    def model_size(db: Database, model: str) -> int:
+        with lookup(db, host, model, "lembed_model_size").engine.weights() as weights:
             return weights.bytes
 
     return [
         Function("lembed", (_TEXT,), embed_default, deterministic=True),
         Function("lembed", (_MODEL, _TEXT), embed, deterministic=True),
-        Function("lembed_model_size", (Parameter("model"),), model_size),
+        Function("lembed_model_size", (_MODEL,), model_size),
     ]
 
 
@@ -162,10 +158,11 @@ def _tokens(host: Host) -> list[Declaration]:
 
     def token_score(db: Database, model: str, token: int) -> float:
         with lookup(db, host, model, "lembed_token_score").engine.weights() as weights:
-            return weights.score(token)
+            return weights.score(_checked(weights, "lembed_token_score", token))
 
     def token_to_piece(db: Database, model: str, token: int) -> str | None:
         with lookup(db, host, model, "lembed_token_to_piece").engine.weights() as weights:
+            _checked(weights, "lembed_token_to_piece", token)
             return weights.piece(token, special=False).decode("utf-8", "replace") or None
 
     def chunks(db: Database, source: str, chunk_size: int) -> tuple[Any, Any]:
@@ -178,6 +175,13 @@ def _tokens(host: Host) -> list[Declaration]:
         Function("lembed_token_to_piece", (_MODEL, _TOKEN), token_to_piece),
         TableFunction("lembed_chunks", ("contents", "token_count"), (source, size), chunks),
     ]
+
+
+def _checked(weights: Weights, caller: str, token: int) -> int:
+    if not 0 <= token < weights.vocabulary_size:
+        last = weights.vocabulary_size - 1
+        raise ValueError(f"{caller}: token must be 0 to {last}, got {token}")
+    return token
 
 
 class LembedModels(NamedModels):
@@ -213,12 +217,11 @@ class LembedModels(NamedModels):
         return registry().open(model.path, self.host.models_directory, context=n_ctx)
 
     def filter(self, query: Query) -> Rows:
-        """Give the names, with pointers that lembed_model_size takes."""
+        """Give the names; twice, for lembed_model_size(model) takes a name for a model."""
         rows = list(self.names.registered.values())
         names = [row.name for row in rows]
-        models = [Pointer(row.model) for row in rows]
         nothing = [None] * len(rows)
-        return Rows([names, models, nothing, nothing], rowids=[row.rowid for row in rows])
+        return Rows([names, names, nothing, nothing], rowids=[row.rowid for row in rows])
 
 
 def _options(caller: str, pairs: tuple[Any, ...]) -> Options:

@@ -29,7 +29,10 @@ from sqlite_utils_muninn.models.header import Header, read_header
 from sqlite_utils_muninn.models.locks import write_whole
 
 RECORDS = "probed.json"
-TEXTS = ("", "A text of a few words, as a model file is opened for the first time.")
+TEXTS = (
+    "",
+    "A text of a few words, \u2603 and \U0001f600, on a file that is opened for the first time.",
+)
 
 _TIMEOUT = 300.0  # seconds; gigabytes from a slow disk
 _MOST_RECORDS = 200
@@ -149,13 +152,15 @@ def _run(path: Path) -> dict[str, Any]:
 
 
 def _understood(path: Path, done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
+    answer: Any = None
     if done.returncode == 0:
         with contextlib.suppress(ValueError, IndexError):
             answer = json.loads(done.stdout.splitlines()[-1])
-            if "error" in answer:
-                raise ProbeError(answer["error"])
-            return dict(answer)
-    raise ProbeError(f"failed to load {path}: {_cause_of_death(done)}")
+    if not isinstance(answer, dict):
+        raise ProbeError(f"failed to load {path}: {_cause_of_death(done)}")
+    if "error" in answer:
+        raise ProbeError(answer["error"])
+    return answer
 
 
 def _cause_of_death(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -167,11 +172,11 @@ def _cause_of_death(done: subprocess.CompletedProcess[bytes]) -> str:
             "pip install --force-reinstall --no-cache-dir llama-cpp-python"
         )
     lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines()]
-    said = next((line for line in reversed(lines) if line), "it said nothing")
+    said = f": {lines[-1][-300:]}" if lines and lines[-1] else ""
     if code < 0:
         with contextlib.suppress(ValueError):
-            return f"llama.cpp crashed on it ({signal.Signals(-code).name}: {said[:300]})"
-    return f"the process that tried it ended with code {code} ({said[:300]})"
+            return f"llama.cpp crashed on it ({signal.Signals(-code).name}{said})"
+    return f"the process that tried it ended with code {code}{said}"
 
 
 def _records(directory: Path | None) -> dict[str, Any]:

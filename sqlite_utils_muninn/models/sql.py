@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import Function, Module, Parameter, Pointer, TableFunction
 from sqlite_utils_muninn.models import lembed
+from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.models.names import lookup
 from sqlite_utils_muninn.models.table import ModelsTable
 
@@ -49,7 +50,12 @@ def _registration(host: Host) -> list[Declaration]:
 
         if host.public:
             raise PermissionError("muninn_embed_model: files cannot be named on this connection")
-        return Pointer(registry().open(path, host.models_directory, context=n_ctx))
+        try:
+            return Pointer(registry().open(path, host.models_directory, context=n_ctx))
+        except ModelFileError:  # "failed to load PATH: why" is a whole sentence
+            raise
+        except ValueError as error:
+            raise ValueError(f"muninn_embed_model: {error}") from error
 
     def connect(db: Database, schema: str, table: str, arguments: list[str]) -> ModelsTable:
         return ModelsTable(db, host)
