@@ -1,0 +1,1 @@
+"""Vector tables: `hnsw_index` and `hnsw_text`, incremental embedding, search by meaning."""

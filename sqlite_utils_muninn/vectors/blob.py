@@ -1,0 +1,64 @@
+"""Vectors as SQL values: raw little-endian float32 blobs, or JSON arrays of numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+FLOAT32 = np.dtype("<f4")
+Matrix = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def vector(value: object, dimensions: int, owner: str) -> Matrix:
+    """Return `value` as a float32 array of shape (dimensions,).
+
+    `owner` begins the error text: the function or table that was handed the value.
+    Raises ValueError when it is not a vector, not of that size, or not finite.
+    """
+    if isinstance(value, str):
+        array = _from_json(value, owner)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        array = _from_blob(bytes(value), dimensions, owner)
+    else:
+        raise ValueError(
+            f"{owner}: a vector must be a blob of float32 or a JSON array, got {_kind(value)}"
+        )
+    if len(array) != dimensions:
+        raise ValueError(f"{owner}: expected {dimensions}-dim vector, got {len(array)}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{owner}: a vector must not hold NaN or infinity")
+    return array
+
+
+def _from_blob(blob: bytes, dimensions: int, owner: str) -> Matrix:
+    if len(blob) % FLOAT32.itemsize:
+        raise ValueError(
+            f"{owner}: expected {dimensions}-dim vector, a blob of "
+            f"{dimensions * FLOAT32.itemsize} bytes, got {len(blob)} bytes"
+        )
+    return np.frombuffer(blob, dtype=FLOAT32)
+
+
+def _from_json(text: str, owner: str) -> Matrix:
+    try:
+        numbers = json.loads(text)
+    except (ValueError, RecursionError):
+        numbers = None
+    # bool is an int to Python, but `true` is no coordinate.
+    if not isinstance(numbers, list) or any(type(n) not in (int, float) for n in numbers):
+        raise ValueError(
+            f"{owner}: a vector given as text must be a JSON array of numbers, got {text[:40]!r}"
+        )
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(numbers, dtype=FLOAT32)
+    except OverflowError:  # an integer beyond every float
+        raise ValueError(f"{owner}: a vector must not hold NaN or infinity") from None
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "NULL"
+    return {int: "integer", float: "real", bool: "integer"}.get(type(value), type(value).__name__)

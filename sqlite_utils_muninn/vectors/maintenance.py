@@ -1,0 +1,169 @@
+"""The commands 'optimize', 'rebuild' and 'integrity-check'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..bridge import SQLError
+from .storage import CHUNK, Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .blob import Matrix
+    from .flat import Ids
+
+LEAST_WASTE = 0.2  # share of empty places in vec0 from which compacting it is worth the writing
+SHOWN = 5  # ids named in one message
+
+
+def optimize(storage: Storage) -> None:
+    """Shorten the log, and write the vectors anew where deletions left much room."""
+    storage.prune(1)
+    (places,) = storage.db.execute(f"SELECT count(*) * {CHUNK} FROM {storage.vectors('_chunks')}")[
+        0
+    ]
+    (used,) = storage.db.execute(f"SELECT count(*) FROM {storage.vectors('_rowids')}")[0]
+    if places - used > max(CHUNK, LEAST_WASTE * places):
+        _write_vectors(storage, _collect(storage.blocks()))
+
+
+def rebuild(storage: Storage) -> None:
+    """Make everything anew from the vectors that are whole, in rows and in v_nodes."""
+    vectors = _collect(_whole_blocks(storage))
+    nodes = storage.name("nodes")
+    if storage.texts:
+        # A text can be embedded again: without its hash it counts as new.
+        kept = set(storage.ids().tolist())
+        _write_vectors(storage, {id_: v for id_, v in vectors.items() if id_ in kept})
+        lost = f"id NOT IN (SELECT rowid FROM {storage.vectors('_rowids')})"
+        storage.db.execute(f"UPDATE {nodes} SET hash = NULL WHERE {lost}")
+    else:
+        _write_vectors(storage, vectors)
+        rowids = f"SELECT rowid FROM {storage.vectors('_rowids')}"
+        storage.db.execute(f"DELETE FROM {nodes} WHERE id NOT IN ({rowids})")
+        storage.db.execute(f"INSERT OR IGNORE INTO {nodes}(id) {rowids}")
+    storage.db.execute(f"DELETE FROM {storage.name('edges')}")
+    storage.log(None)
+    storage.prune(1)
+
+
+def _collect(blocks: Iterator[tuple[Ids, Matrix]]) -> dict[int, bytes]:
+    vectors: dict[int, bytes] = {}
+    for ids, matrix in blocks:
+        finite: Any = np.isfinite(matrix).all(axis=1)
+        for id_, row, whole in zip(ids.tolist(), matrix, finite.tolist(), strict=True):
+            if whole:
+                vectors[id_] = row.tobytes()
+    return vectors
+
+
+def _whole_blocks(storage: Storage) -> Iterator[tuple[Ids, Matrix]]:
+    """The chunks that can be read; the others are given up."""
+    rows = storage.db.execute(
+        f"SELECT c.chunk_id FROM {storage.vectors('_chunks')} c ORDER BY c.chunk_id"
+    )
+    for (chunk,) in rows:
+        found = storage.chunk(chunk)
+        if found is not None:
+            yield found
+
+
+def _write_vectors(storage: Storage, vectors: dict[int, bytes]) -> None:
+    storage.clear_vectors()
+    for count, id_ in enumerate(sorted(vectors)):
+        storage.insert_vector(id_, vectors[id_])
+        if count % 1024 == 0:
+            storage.check()
+
+
+# ---- Finding damage ----
+
+
+def problems(storage: Storage) -> list[str]:
+    """What is wrong with a table, one sentence each; an empty list: nothing."""
+    try:
+        return list(_problems(storage))
+    except (SQLError, TypeError) as error:
+        return [str(error)]
+
+
+def _problems(storage: Storage) -> Iterator[str]:
+    config = storage.config()
+    if config.get("format") != "1":
+        yield f"{storage.table}_config names the unknown format {config.get('format')!r}"
+    if config.get("dimensions") != storage.dimensions:
+        yield (
+            f"{storage.table}_config has dimensions {config.get('dimensions')!r}, "
+            f"the table has {storage.dimensions}"
+        )
+    yield from _log_problems(storage)
+    placed = _placed(storage)
+    yield from _vector_problems(storage, placed)
+    yield from _node_problems(storage, set(placed))
+
+
+def _log_problems(storage: Storage) -> Iterator[str]:
+    if storage.position() is None:
+        yield f"{storage.table}_log is empty"
+        return
+    (count, first, last, odd) = storage.db.execute(
+        "SELECT count(*), min(seq), max(seq), "
+        "sum(typeof(tag) <> 'integer' OR typeof(id) NOT IN ('integer', 'null')) "
+        f"FROM {storage.name('log')}"
+    )[0]
+    if count != last - first + 1:
+        yield f"{storage.table}_log has gaps"
+    if odd:
+        yield f"{storage.table}_log has {odd} rows of the wrong type"
+
+
+def _placed(storage: Storage) -> dict[int, tuple[Any, Any]]:
+    """Where vec0 says that each vector is: id -> (chunk, offset)."""
+    rows = storage.db.execute(
+        f"SELECT rowid, chunk_id, chunk_offset FROM {storage.vectors('_rowids')}"
+    )
+    return {id_: (chunk, offset) for id_, chunk, offset in rows}
+
+
+def _vector_problems(storage: Storage, placed: dict[int, tuple[Any, Any]]) -> Iterator[str]:
+    found: dict[int, tuple[Any, Any]] = {}
+    twice, broken = [], []
+    chunks = storage.db.execute(f"SELECT chunk_id FROM {storage.vectors('_chunks')}")
+    for (chunk,) in chunks:
+        content = storage.chunk(chunk)
+        if content is None:
+            yield f"chunk {chunk} has not its size"
+            continue
+        for id_, offset in zip(content[0].tolist(), storage.offsets(chunk), strict=True):
+            if id_ in found:
+                twice.append(id_)
+            found[id_] = (chunk, offset)
+        broken.extend(content[0][~np.isfinite(content[1]).all(axis=1)].tolist())
+        storage.check()
+    if twice:
+        yield f"vectors stored twice: {_some(twice)}"
+    if broken:
+        yield f"vectors that hold NaN or infinity: {_some(broken)}"
+    wrong = [id_ for id_ in placed.keys() | found.keys() if placed.get(id_) != found.get(id_)]
+    if wrong:
+        yield f"vectors that are not where they should be: {_some(wrong)}"
+
+
+def _node_problems(storage: Storage, vectors: set[int]) -> Iterator[str]:
+    nodes = set(storage.ids().tolist())
+    if vectors - nodes:
+        yield f"vectors without a row in {storage.table}_nodes: {_some(vectors - nodes)}"
+    # NULL has no vector.
+    embedded = set(storage.ids("hash IS NOT NULL").tolist()) if storage.texts else nodes
+    if embedded - vectors:
+        yield f"rows of {storage.table}_nodes without a vector: {_some(embedded - vectors)}"
+
+
+def _some(ids: Any) -> str:
+    shown = sorted(ids)[:SHOWN]
+    return ", ".join(map(str, shown)) + (
+        f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    )

@@ -1,0 +1,128 @@
+"""What a MATCH query asks for, read from its constraints."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..bridge import Query, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .flat import Ids
+    from .options import Column
+
+BOUNDS = ("distance <", "distance <=", "distance >", "distance >=")
+_OPERATORS = ("=", "<", "<=", ">", ">=", "in")
+_MOST_PARAMETERS = 30_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """How many neighbours, among which rows, within which distances."""
+
+    count: int | None  # None: as many as the statement takes
+    ef: int | None
+    ids: Ids | None  # only these rows, sorted
+    within: float  # distances above this are not wanted
+    beyond: float  # distances below this are not wanted
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row can satisfy it."""
+        return self.count == 0 or math.isnan(self.within) or math.isnan(self.beyond)
+
+
+def request(query: Query, owner: str) -> Request:
+    """Read k, ef_search, LIMIT, `rowid IN` and bounds on the distance.
+
+    Bounds may be a bit wide: SQLite checks them once more.
+    """
+    given = query.constraints
+    counts = [query.limit] if query.limit is not None else []
+    if "k =" in given:
+        counts.append(_whole(owner, "k", given["k ="], 0))
+    return Request(
+        count=min(counts) if counts else None,
+        ef=_whole(owner, "ef_search", given["ef_search ="], 1) if "ef_search =" in given else None,
+        ids=rowids(given["rowid in"]) if "rowid in" in given else None,
+        within=min(_bounds(given, "distance <", "distance <="), default=math.inf),
+        beyond=max(_bounds(given, "distance >", "distance >="), default=-math.inf),
+    )
+
+
+def _whole(owner: str, name: str, value: Any, least: int) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{owner}: {name} must be a whole number >= {least}, got {value!r}")
+    return value
+
+
+def _bounds(given: Mapping[str, Any], *keys: str) -> Iterator[float]:
+    for key in keys:
+        if key in given:
+            yield _bound(given[key], "<" in key)
+
+
+def _bound(value: Any, is_upper: bool) -> float:
+    """A bound as a number. A comparison with NULL is never true: NaN."""
+    if value is None:
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):  # text and blobs are greater than every number
+        return math.inf if is_upper else math.nan
+
+
+def rowids(values: Sequence[Any]) -> Ids:
+    """The values that can be rowids, each once, in order."""
+    found = {int(v) for v in map(_number, values) if v is not None}
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, (str, bytes)):
+        try:
+            value = float(value) if isinstance(value, str) else None
+        except ValueError:
+            return None
+    if isinstance(value, float):
+        value = int(value) if value.is_integer() else None
+    if value is None or not -(2**63) <= value < 2**63:
+        return None
+    return int(value)
+
+
+# ---- Conditions on metadata columns ----
+
+
+def column_uses(columns: Sequence[Column]) -> tuple[str, ...]:
+    """The constraints on metadata columns that a plan can use."""
+    return tuple(f"{column.name} {op}" for column in columns for op in _OPERATORS)
+
+
+def condition(query: Query, columns: Sequence[Column]) -> tuple[str, list[Any]] | None:
+    """The WHERE clause over v_nodes that the metadata constraints make; None: there are none."""
+    clauses, values = [], []
+    for column in columns:
+        for op in _OPERATORS:
+            key = f"{column.name} {op}"
+            if key not in query.constraints:
+                continue
+            value = query.constraints[key]
+            if op != "in":
+                clauses.append(f"{quote(column.name)} {op} ?")
+                values.append(value)
+            elif len(value) > _MOST_PARAMETERS:
+                raise ValueError(
+                    f"{column.name} IN (...): at most {_MOST_PARAMETERS:,} values can be compared"
+                )
+            else:
+                clauses.append(f"{quote(column.name)} IN ({', '.join('?' * len(value))})")
+                values.extend(value)
+    return (" AND ".join(clauses), values) if clauses else None

@@ -1,0 +1,73 @@
+"""Which index serves a table: one for a process, and one for a transaction that wrote much."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .index import Index
+
+if TYPE_CHECKING:
+    from ..bridge import Database
+    from .options import GraphOptions
+    from .storage import Storage
+
+_STATE = "vectors.connection"
+
+_indexes: weakref.WeakValueDictionary[Any, Index] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def shared_index(storage: Storage, options: GraphOptions) -> Index:
+    """The process's index of a table. It lives as long as some connection holds on to it."""
+    key = (_file(storage), storage.id)
+    with _lock:
+        index = _indexes.get(key)
+        # A crafted copy may claim the same id for vectors of another kind.
+        if index is None or (index.dimensions, index.options) != (storage.dimensions, options):
+            index = _indexes[key] = Index(storage.dimensions, options)
+        return index
+
+
+def _file(storage: Storage) -> Any:
+    """What tells one database file from another; a database without a file is its connection's."""
+    path = storage.db.filename(storage.schema)
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return ("connection", id(storage.db), storage.schema)
+    return (status.st_dev, status.st_ino)
+
+
+@dataclass
+class Transaction:
+    """What one connection does to one table between BEGIN and COMMIT."""
+
+    index: Index | None = None  # follows the uncommitted log, for this connection only
+
+
+@dataclass
+class Connection:
+    """What a connection remembers about its vector tables."""
+
+    transactions: dict[tuple[str, str], Transaction] = field(default_factory=dict)
+
+
+def transactions(db: Database) -> dict[tuple[str, str], Transaction]:
+    """The connection's write transactions, by schema and table id."""
+    connection: Connection = db.state.setdefault(_STATE, Connection())
+    return connection.transactions
+
+
+def _forget() -> None:
+    # A lock may be held in the parent by a thread that the child does not have.
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    _indexes.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,299 @@
+"""What hnsw_index and hnsw_text tables have in common: transactions, commands, names, rows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
+from . import maintenance
+from .blob import Matrix, vector
+from .reader import Ranked, Reader
+from .request import BOUNDS, Request, request, rowids
+from .shared import Transaction, transactions
+from .storage import CORRUPT, SHADOW, Storage
+from .writable import Writable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .flat import Ids
+    from .options import GraphOptions
+
+SCANNED = 256  # rows of a full scan read at a time
+
+
+class StoredTable(Writable):
+    """A vector table on one connection. Subclasses say what a row is."""
+
+    owner: str  # the module's name: how error texts begin
+    shadow: tuple[str, ...] = SHADOW
+
+    def __init__(
+        self, db: Database, schema: str, table: str, dimensions: int | None, options: GraphOptions
+    ) -> None:
+        self.db = db
+        self.options = options
+        self.storage = Storage(db, schema, table, self.owner, dimensions)
+        self.reader = Reader(self.storage, options)
+
+    def declare(
+        self, columns: Sequence[tuple[str, str]], hidden: Sequence[tuple[str, str]]
+    ) -> None:
+        """Set the columns that SQLite sees; the last one is for commands and named as the table."""
+        taken = {name.casefold() for name, _ in (*columns, *hidden)}
+        command = self.storage.table
+        # A table named like one of its columns can be had, but has no commands.
+        commands = [] if command.casefold() in taken else [(command, "TEXT")]
+        behind = [*hidden, *commands]
+        self.columns = [name for name, _ in (*columns, *behind)]
+        self.hidden = [name for name, _ in behind]
+        self.command_column = len(self.columns) - 1 if commands else None
+        declared = [f"{quote(name)} {kind}" for name, kind in columns]
+        declared += [f"{quote(name)} {kind} HIDDEN" for name, kind in behind]
+        self.schema = f"CREATE TABLE x({', '.join(declared)})"
+
+    def plans_for(self, searched: Sequence[str], more: Sequence[str] = ()) -> list[Plan]:
+        """The plans of a table: a search on any of some columns, rows by rowid, all rows."""
+        uses = ("k =", "ef_search =", "rowid in", *BOUNDS, *more)
+        order = (("distance", "ASC"),)
+        searches = [
+            Plan(f"{column} match", (f"{column} match",), uses, order, cost=50.0, rows=10)
+            for column in searched
+        ]
+        by_id = (("rowid", "ASC"),)
+        return [
+            *searches,
+            Plan("rowids", ("rowid in",), order=by_id, cost=20.0, rows=10),
+            Plan("rowid", ("rowid =",), order=by_id, cost=5.0, rows=1, unique=True),
+            Plan("all", order=by_id, cost=1e6, rows=100_000),
+        ]
+
+    # ---- Reading ----
+
+    def filter(self, query: Query) -> Iterator[Rows]:
+        """Answer a statement."""
+        if query.plan.endswith(" match"):
+            return self._search(query)
+        if query.plan == "rowid":
+            return self._listed(rowids([query.constraints["rowid ="]]), query)
+        if query.plan == "rowids":
+            return self._listed(rowids(query.constraints["rowid in"]), query)
+        return self._all(query)
+
+    def _search(self, query: Query) -> Iterator[Rows]:
+        wanted = request(query, self.owner)
+        probe = self.probe(query)
+        if probe is None or wanted.is_empty:
+            return
+        for ids, distances in self.answers(wanted, probe, query):
+            near = int(np.searchsorted(distances, wanted.within, side="right"))
+            if near:
+                yield self.rows(ids[:near], distances[:near], query)
+            if near < len(ids):
+                return
+
+    def answers(self, wanted: Request, probe: Matrix, query: Query) -> Iterator[Ranked]:
+        """Batches of ranked rows."""
+        allowed = self.allowed(wanted, query)
+        if allowed is not None:
+            found = self.reader.among(probe, allowed)
+            far = found[1] >= wanted.beyond
+            yield found[0][far][: wanted.count], found[1][far][: wanted.count]
+        elif wanted.beyond > -math.inf:
+            yield self.reader.scan(probe, wanted.count, wanted.beyond)
+        elif wanted.count is not None:
+            yield self.reader.nearest(probe, wanted.count, wanted.ef)
+        else:
+            yield from self.reader.stream(probe, wanted.ef)
+
+    def allowed(self, wanted: Request, query: Query) -> Ids | None:
+        """The only rows that qualify, where that is known beforehand."""
+        return wanted.ids
+
+    def probe(self, query: Query) -> Matrix | None:
+        """The vector that a query searches for; None for MATCH NULL."""
+        value = query.constraints["vector match"]
+        return None if value is None else self.vector(value)
+
+    def vector(self, value: object) -> Matrix:
+        """Check a vector that was given."""
+        return vector(value, self.storage.dimensions, self.owner)
+
+    def _listed(self, ids: Ids, query: Query) -> Iterator[Rows]:
+        for start in range(0, len(ids), SCANNED):
+            present = self.present(ids[start : start + SCANNED])
+            if len(present):
+                yield self.rows(present, None, query)
+
+    def present(self, ids: Ids) -> Ids:
+        """Those of some ids that have a row, in order."""
+        there = self.storage.rows(ids, ())
+        return np.array([i for i in ids.tolist() if i in there], dtype=np.int64)
+
+    def _all(self, query: Query) -> Iterator[Rows]:
+        ids = self.storage.ids(count=SCANNED)
+        while len(ids):
+            yield self.rows(ids, None, query)
+            ids = self.storage.ids("id > ?", (int(ids[-1]),), SCANNED)
+
+    def rows(self, ids: Ids, distances: Any, query: Query) -> Rows:
+        """All columns of some rows."""
+        columns: list[list[Any]] = [[None] * len(ids) for _ in self.columns]
+        if distances is not None:
+            columns[self.columns.index("distance")] = distances.tolist()
+        for name in ("k", "ef_search"):
+            given = query.constraints.get(f"{name} =")
+            columns[self.columns.index(name)] = [given] * len(ids)
+        for name, values in self.values(ids, query).items():
+            columns[self.columns.index(name)] = values
+        return Rows(tuple(columns), ids)
+
+    def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
+        """The values of further columns, those that the query reads."""
+        return {"vector": self.blobs(ids)} if self.reads(query, "vector") else {}
+
+    def reads(self, query: Query, column: str) -> bool:
+        """Whether a query reads a column (SQLite counts those from the 64th on together)."""
+        return bool(query.used >> min(self.columns.index(column), 63) & 1)
+
+    def blobs(self, ids: Ids) -> list[bytes | None]:
+        """The stored vectors of some rows."""
+        found, matrix = self.storage.read(ids)
+        blobs = {id_: row.tobytes() for id_, row in zip(found.tolist(), matrix, strict=True)}
+        return [blobs.get(id_) for id_ in ids.tolist()]
+
+    # ---- Writing ----
+
+    def insert(self, rowid: Any, values: Sequence[Any], conflict: str) -> int:
+        """INSERT: a row, or a command in the column that is named as the table."""
+        command = values[self.command_column] if self.command_column is not None else None
+        if command is not None:
+            self.run_command(command)
+            last: int = self.db.last_insert_rowid
+            return last
+        rowid = None if rowid is None else _as_rowid(rowid)
+        self.refuse_computed(values)
+        row = self.new_row(rowid, values)
+        if rowid is not None and conflict == "replace" and self.storage.has(rowid):
+            self.replace_row(rowid, row)
+            return rowid
+        return self.insert_row(rowid, row)
+
+    def update(self, old_rowid: int, new_rowid: Any, values: Sequence[Any], conflict: str) -> None:
+        """UPDATE, of the rowid too."""
+        kept = self.db.last_insert_rowid
+        new_rowid = _as_rowid(new_rowid)
+        if new_rowid != old_rowid:
+            values = self.complete(old_rowid, values)
+        row = self.new_row(new_rowid, values)
+        if new_rowid == old_rowid:
+            self.replace_row(old_rowid, row)
+        else:
+            self._move(old_rowid, new_rowid, row, conflict)
+        self.db.last_insert_rowid = kept
+
+    def _move(self, old: int, new: int, row: Any, conflict: str) -> None:
+        if self.storage.has(new):
+            if conflict != "replace":
+                raise SQLError(f"UNIQUE constraint failed: {self.storage.table}.rowid", 19)
+            self.delete_row(new)
+        self.delete_row(old)
+        self.insert_row(new, row)
+
+    def delete(self, rowid: int) -> None:
+        """DELETE."""
+        kept = self.db.last_insert_rowid
+        self.delete_row(rowid)
+        self.db.last_insert_rowid = kept
+
+    def refuse_computed(self, values: Sequence[Any]) -> None:
+        """Raise where a column is given that only a search computes."""
+        for name in ("distance", "k", "ef_search"):
+            if values[self.columns.index(name)] not in (None, NOCHANGE):
+                raise ValueError(f"{self.owner}: column '{name}' cannot be written")
+
+    def new_row(self, rowid: int | None, values: Sequence[Any]) -> Any:
+        """Check and work out all that a write needs, before anything is written."""
+        raise NotImplementedError
+
+    def complete(self, rowid: int, values: Sequence[Any]) -> list[Any]:
+        """Replace NOCHANGE by what the row has."""
+        raise NotImplementedError
+
+    def insert_row(self, rowid: int | None, row: Any) -> int:
+        """Write a new row."""
+        raise NotImplementedError
+
+    def replace_row(self, rowid: int, row: Any) -> None:
+        """Write a row that is there."""
+        raise NotImplementedError
+
+    def delete_row(self, rowid: int) -> None:
+        """Remove a row."""
+        self.storage.delete(rowid)
+
+    def run_command(self, command: object) -> None:
+        """Run 'optimize', 'rebuild' or 'integrity-check'."""
+        if command == "optimize":
+            maintenance.optimize(self.storage)
+        elif command == "rebuild":
+            maintenance.rebuild(self.storage)
+        elif command == "integrity-check":
+            problem = self.integrity()
+            if problem:
+                raise SQLError(f"{self.owner}: {problem}", CORRUPT)
+        else:
+            raise ValueError(
+                f"{self.owner}: unknown command {command!r} "
+                "(it may be 'optimize', 'rebuild' or 'integrity-check')"
+            )
+
+    def integrity(self) -> str | None:
+        """What is wrong with the tables, if anything is."""
+        problems = maintenance.problems(self.storage)
+        return "; ".join(problems) or None
+
+    # ---- Transactions ----
+
+    def _key(self) -> tuple[str, str] | None:
+        try:
+            return (self.storage.schema, self.storage.id)
+        except SQLError:  # damaged: whatever is asked next says so
+            return None
+
+    def begin(self) -> None:
+        """The first write of a transaction, before it is done."""
+        key = self._key()
+        if key:
+            transactions(self.db).setdefault(key, Transaction())
+
+    def commit(self) -> None:
+        """The transaction is over."""
+        self._end()
+
+    def rollback(self) -> None:
+        """The transaction is over."""
+        self._end()
+
+    def _end(self) -> None:
+        # Only what is remembered: after a rolled-back CREATE the tables are gone.
+        if self.storage.known_id:
+            transactions(self.db).pop((self.storage.schema, self.storage.known_id), None)
+
+    def rename(self, new_name: str) -> None:
+        """ALTER TABLE ... RENAME TO."""
+        self.storage.rename(new_name, self.shadow)
+
+    def destroy(self) -> None:
+        """DROP TABLE."""
+        self.storage.drop(self.shadow)
+
+
+def _as_rowid(value: object) -> int:
+    ids = rowids([value])
+    if not len(ids):
+        raise SQLError("datatype mismatch", 20)
+    return int(ids[0])

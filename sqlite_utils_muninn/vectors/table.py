@@ -1,0 +1,98 @@
+"""hnsw_index: vectors that the user brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..bridge import NOCHANGE, Database, Query
+from .options import INDEX, index_options
+from .request import Request, column_uses, condition
+from .shared import Transaction, transactions
+from .stored import StoredTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .flat import Ids
+
+
+class Row(NamedTuple):
+    """A row to be written; the vector is None where an UPDATE leaves it."""
+
+    vector: bytes | None
+    values: dict[str, Any]
+
+
+class HnswIndex(StoredTable):
+    """`CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=..., metric=..., +name TYPE)`."""
+
+    owner = INDEX
+
+    def __init__(self, db: Database, schema: str, table: str, arguments: Sequence[str]) -> None:
+        options = index_options(arguments)
+        super().__init__(db, schema, table, options.dimensions, options)
+        self.metadata = options.metadata
+        self.declare(
+            [("vector", "BLOB"), ("distance", "REAL"), *((c.name, c.type) for c in self.metadata)],
+            [("k", "INTEGER"), ("ef_search", "INTEGER")],
+        )
+        self.plans = self.plans_for(["vector"], column_uses(self.metadata))
+
+    @classmethod
+    def create(cls, db: Database, schema: str, table: str, arguments: list[str]) -> HnswIndex:
+        """CREATE VIRTUAL TABLE."""
+        self = cls(db, schema, table, arguments)
+        options = self.options
+        settings = {"dimensions": self.storage.dimensions, "metric": options.metric}
+        self.storage.create({"kind": INDEX, **settings}, self.metadata)
+        # SQLite does not call xBegin in the transaction that creates a table.
+        transactions(db)[(schema, self.storage.id)] = Transaction()
+        return self
+
+    def allowed(self, wanted: Request, query: Query) -> Ids | None:
+        """The rows named by `rowid IN` and by conditions on metadata columns."""
+        where = condition(query, self.metadata)
+        if where is None:
+            return wanted.ids
+        ids = self.storage.ids(*where)
+        return ids if wanted.ids is None else ids[np.isin(ids, wanted.ids)]
+
+    def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
+        """Vectors and metadata."""
+        names = [c.name for c in self.metadata if self.reads(query, c.name)]
+        found = self.storage.rows(ids, names) if names else {}
+        nothing = (None,) * len(names)
+        rows = [found.get(id_, nothing) for id_ in ids.tolist()]
+        columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        return {**super().values(ids, query), **columns}
+
+    def new_row(self, rowid: int | None, values: Sequence[Any]) -> Row:
+        """Check the vector; a row cannot be without one."""
+        given = values[self.columns.index("vector")]
+        blob = None if given is NOCHANGE else self.vector(given).tobytes()
+        metadata = {c.name: values[self.columns.index(c.name)] for c in self.metadata}
+        return Row(blob, {name: v for name, v in metadata.items() if v is not NOCHANGE})
+
+    def complete(self, rowid: int, values: Sequence[Any]) -> list[Any]:
+        """Replace NOCHANGE by what the row has."""
+        completed = list(values)
+        ids = np.array([rowid], dtype=np.int64)
+        names = [c.name for c in self.metadata]
+        kept = dict(zip(names, self.storage.rows(ids, names).get(rowid, ()), strict=False))
+        kept["vector"] = self.blobs(ids)[0]
+        for name, value in kept.items():
+            if values[self.columns.index(name)] is NOCHANGE:
+                completed[self.columns.index(name)] = value
+        return completed
+
+    def insert_row(self, rowid: int | None, row: Row) -> int:
+        """Write a new row."""
+        return self.storage.insert(rowid, row.vector, row.values)
+
+    def replace_row(self, rowid: int, row: Row) -> None:
+        """Write a row that is there."""
+        self.storage.set_values(rowid, row.values)
+        if row.vector is not None:
+            self.storage.set_vector(rowid, row.vector)
