@@ -30,7 +30,7 @@ KEPT_LOADED = 4
 """Models that stay in memory at once; one that was unloaded is loaded again when it is used."""
 
 _POLL = 0.02  # seconds between two looks whether to go on waiting
-_PATIENCE = 5.0  # seconds that exit waits for computations to stop
+_PATIENCE = 2.0  # seconds that exit waits for computations to stop
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 

@@ -14,6 +14,7 @@ import numpy as np
 from sqlite_utils_muninn.models import llama
 from sqlite_utils_muninn.models.batches import plan
 from sqlite_utils_muninn.models.engine import SMALLEST
+from sqlite_utils_muninn.models.errors import ModelFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +49,10 @@ def _compute_here(
     check()
     tokens = sum(len(ids) for ids in texts)
     with engine.context(tokens, check) as context:
-        found = context.embed([texts[row] for row in rows])
+        try:
+            found = context.embed([texts[row] for row in rows])
+        except llama.Aborted:  # nothing else aborts what runs here
+            raise ModelFileError("models cannot be used while the process ends") from None
     out = np.empty_like(found)
     out[rows] = found
     return out
@@ -68,7 +72,8 @@ class _Job:
         self.texts = texts
         self.batches = batches
         self.found: list[np.ndarray | None] = [None] * len(batches)
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
+        self.running = 0
         self.next = 0
         self.computing: set[llama.Context] = set()
         self.stopped = False
@@ -82,18 +87,35 @@ class _Job:
         ]
         try:
             for worker in workers:
-                worker.start()
-            for worker in workers:
-                while worker.is_alive():
-                    worker.join(_POLL)
-                    check()
+                self._start(worker)
+            while not self._is_done(wait=_POLL):
+                check()
         finally:
             self._stop()
+            # Not by join() alone: Python 3.11 takes a thread for dead when Ctrl-C interrupts one.
+            while not self._is_done(wait=_POLL):
+                pass
             for worker in workers:
                 if worker.ident is not None:  # it was started
                     worker.join()
         if self.error:
             raise self.error
+
+    def _start(self, worker: threading.Thread) -> None:
+        with self.lock:
+            self.running += 1
+        try:
+            worker.start()
+        except RuntimeError:  # no more threads; one that Ctrl-C meets while it starts does run
+            with self.lock:
+                self.running -= 1
+            raise
+
+    def _is_done(self, wait: float) -> bool:
+        with self.lock:
+            if self.running:
+                self.lock.wait(wait)
+            return not self.running
 
     def vectors(self) -> np.ndarray:
         first = self.found[0]
@@ -119,6 +141,10 @@ class _Job:
             with self.lock:
                 self.error = self.error or error
             self._stop()
+        finally:
+            with self.lock:
+                self.running -= 1
+                self.lock.notify_all()
 
     def _take(self) -> int | None:
         with self.lock:
