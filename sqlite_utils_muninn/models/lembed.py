@@ -2,9 +2,9 @@
 
 Nothing is registered on a connection where sqlite-lembed itself is loaded. What differs: any number
 of models, DELETE works, errors are words (it aborts the process), `lembed_chunks` cuts at words and
-takes its chunk size. Vectors are the model's own: sqlite-lembed asks llama.cpp for the output of the
-last token only, so what it calls a mean is that token's vector, and what it stored does not compare
-with ours.
+takes its chunk size. Vectors are the model's own: sqlite-lembed asks llama.cpp for the output of
+the last token only, so what it calls a mean is that token's vector, and what it stored does not
+compare with ours.
 """
 
 from __future__ import annotations
