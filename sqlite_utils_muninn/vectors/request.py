@@ -28,8 +28,8 @@ class Request:
     count: int | None  # None: as many as the statement takes
     ef: int | None
     ids: Ids | None  # only these rows, sorted
-    within: float  # distances above this are not wanted
-    beyond: float  # distances below this are not wanted
+    within: float  # the largest distance that is wanted
+    beyond: float  # the smallest
 
     @property
     def is_empty(self) -> bool:
@@ -66,7 +66,10 @@ def _whole(owner: str, name: str, value: Any, least: int) -> int:
 def _bounds(given: Mapping[str, Any], *keys: str) -> Iterator[float]:
     for key in keys:
         if key in given:
-            yield _bound(given[key], "<" in key)
+            bound = _bound(given[key], "<" in key)
+            # A strict bound is a closed one at the next number.
+            beside = {"distance <": -math.inf, "distance >": math.inf}.get(key)
+            yield bound if beside is None else float(np.nextafter(bound, beside))
 
 
 def _bound(value: Any, is_upper: bool) -> float:

@@ -107,6 +107,10 @@ class Storage:
             CORRUPT,
         )
 
+    def duplicate(self) -> SQLError:
+        """Return the error for a rowid that is taken."""
+        return SQLError(f"UNIQUE constraint failed: {self.table}.rowid", CONSTRAINT)
+
     # ---- Making and removing ----
 
     def create(self, config: dict[str, Any], columns: Sequence[Column]) -> None:
@@ -337,7 +341,7 @@ class Storage:
         except SQLError as error:
             if error.sqlite_errorcode & 0xFF != CONSTRAINT:
                 raise
-            raise SQLError(f"UNIQUE constraint failed: {self.table}.rowid", CONSTRAINT) from None
+            raise self.duplicate() from None
         return self.db.last_insert_rowid if id_ is None else id_
 
     def insert_vector(self, id_: int, vector: bytes) -> None:

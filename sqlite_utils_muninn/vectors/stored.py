@@ -174,13 +174,16 @@ class StoredTable(Writable):
             self.run_command(command)
             last: int = self.db.last_insert_rowid
             return last
-        rowid = None if rowid is None else _as_rowid(rowid)
+        id_ = None if rowid is None else _as_rowid(rowid)
         self.refuse_computed(values)
-        row = self.new_row(rowid, values)
-        if rowid is not None and conflict == "replace" and self.storage.has(rowid):
-            self.replace_row(rowid, row)
-            return rowid
-        return self.insert_row(rowid, row)
+        is_there = id_ is not None and self.storage.has(id_)
+        if is_there and conflict != "replace":
+            raise self.storage.duplicate()
+        row = self.new_row(id_, values)
+        if is_there and id_ is not None:
+            self.replace_row(id_, row)
+            return id_
+        return self.insert_row(id_, row)
 
     def update(self, old_rowid: int, new_rowid: Any, values: Sequence[Any], conflict: str) -> None:
         """UPDATE, of the rowid too."""
@@ -198,7 +201,7 @@ class StoredTable(Writable):
     def _move(self, old: int, new: int, row: Any, conflict: str) -> None:
         if self.storage.has(new):
             if conflict != "replace":
-                raise SQLError(f"UNIQUE constraint failed: {self.storage.table}.rowid", 19)
+                raise self.storage.duplicate()
             self.delete_row(new)
         self.delete_row(old)
         self.insert_row(new, row)

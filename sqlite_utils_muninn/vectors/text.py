@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..bridge import NOCHANGE, SQLError, quote
+from ..bridge import NOCHANGE, quote
 from . import embedder
 from .embedder import Embedder, Fingerprint, Models
 from .options import TEXT, Column, TextOptions
@@ -261,8 +261,6 @@ class HnswText(StoredTable):
 
     def insert_row(self, rowid: int | None, row: Row) -> int:
         """Write a new row."""
-        if row.text is NOCHANGE:  # the same text is there under this rowid: say so
-            raise SQLError(f"UNIQUE constraint failed: {self.storage.table}.rowid", 19)
         values = {"hash": row.hash, "truncated": row.truncated}
         id_ = self.storage.insert(rowid, row.vector, values)
         self._keep_text(id_, row.text)

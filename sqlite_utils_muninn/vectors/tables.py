@@ -1,0 +1,104 @@
+"""Which vector tables a database has: read from its schema and config, with or without the plugin.
+
+For permissions, commands and pages. Everything is plain SQL, so it works on any connection.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..bridge import quote
+from .options import INDEX, TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NAME = r"""(?:"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]|'(?:[^']|'')+'|[^\s("'`\[]+)"""
+# SQLite writes this beginning itself, whatever the user wrote before the name.
+_CREATE = re.compile(
+    rf"CREATE VIRTUAL TABLE {_NAME}\s+USING\s+[\"`\[']?({INDEX}|{TEXT})\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """An hnsw_index or hnsw_text table, as far as it can be told without opening it."""
+
+    schema: str
+    name: str
+    kind: str
+    id: str
+    dimensions: int
+    metric: str
+    model: str | None = None
+    sha256: str | None = None
+    source: str | None = None
+    """The table whose texts are embedded; None where the texts or vectors are its own."""
+    columns: tuple[str, ...] = ()
+    """The columns of the source that are embedded."""
+
+
+def vector_tables(conn: Any, schema: str = "main") -> list[VectorTable]:
+    """Return the vector tables of a schema by name; damaged ones are left out.
+
+    `conn` is a connection, a sqlite_utils.Database or the bridge's handle.
+    """
+    execute = getattr(conn, "conn", conn).execute
+    listed = list(
+        execute(
+            f"SELECT name, sql FROM {quote(schema)}.sqlite_master "
+            "WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%hnsw_%' ORDER BY name"
+        )
+    )
+    found = []
+    for name, sql in listed:
+        match = _CREATE.match(sql)
+        table = _read(execute, schema, name, match[1].lower()) if match else None
+        if table:
+            found.append(table)
+    return found
+
+
+def text_tables(conn: Any, source: str, schema: str = "main") -> list[VectorTable]:
+    """Return the hnsw_text tables over a table, and `source` itself if it is one."""
+    wanted = source.casefold()
+    return [
+        table
+        for table in vector_tables(conn, schema)
+        if table.kind == TEXT and wanted in ((table.source or "").casefold(), table.name.casefold())
+    ]
+
+
+def _read(execute: Any, schema: str, name: str, kind: str) -> VectorTable | None:
+    table = f"{quote(schema)}.{quote(f'{name}_config')}"
+    try:
+        config = dict(list(execute(f"SELECT key, value FROM {table}")))
+        return VectorTable(
+            schema,
+            name,
+            kind,
+            id=_text(config["id"]),
+            dimensions=int(config["dimensions"]),
+            metric=_text(config["metric"]),
+            model=config.get("model"),
+            sha256=config.get("sha256"),
+            source=config.get("content"),
+            columns=_strings(json.loads(config.get("content_columns") or "[]")),
+        )
+    except Exception as error:
+        if "locked" in str(error) or "interrupted" in str(error):
+            raise
+        return None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _strings(values: Sequence[object]) -> tuple[str, ...]:
+    return tuple(_text(value) for value in values)
