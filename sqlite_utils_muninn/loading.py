@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ def load(conn: Any, host: Host | None = None) -> Database:
     declarations = surface(host or Host())
     db = attach(conn, declarations)
     db.state["loaded"] = True
+    _load_vectors(db)
     for declaration in declarations:
         if getattr(declaration, "eponymous", False):
             _make_temporary(db, declaration.name)
@@ -66,6 +68,19 @@ def connect(path: str | Path, host: Host | None = None, **options: Any) -> Any:
         conn.close()
         raise
     return conn
+
+
+def _load_vectors(db: Database) -> None:
+    """Have sqlite-vec on the connection, for programs that look at every table of a file.
+
+    It serves one SQLite library in a process: a connection of another one does without, and says
+    so where a vector table is used.
+    """
+    from .bridge import SQLError
+    from .vectors.sqlite_vec import load_sqlite_vec
+
+    with contextlib.suppress(SQLError):
+        load_sqlite_vec(db)
 
 
 def _make_temporary(db: Database, name: str) -> None:

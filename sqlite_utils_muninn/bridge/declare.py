@@ -33,8 +33,13 @@ DETERMINISTIC = 0x800
 class Declaration(Protocol):
     """Something that can be put on a connection."""
 
-    name: str
-    help: str
+    @property
+    def name(self) -> str:
+        """What SQL calls it."""
+
+    @property
+    def help(self) -> str:
+        """One sentence."""
 
     def register(self, db: Database) -> None:
         """Put it on the connection."""

@@ -12,11 +12,16 @@ def register(cli: click.Group) -> None:
     """Add the commands to sqlite-utils."""
     import click
 
-    from . import models
+    from .embed import embed
+    from .models import register as register_models
+    from .similar import similar
+
+    cli.add_command(embed)
+    cli.add_command(similar)
 
     @cli.group()
     def muninn() -> None:
         """Embeddings, vectors and graphs for SQLite"""
 
     assert isinstance(muninn, click.Group)
-    models.register(muninn)
+    register_models(muninn)

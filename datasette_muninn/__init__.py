@@ -1,0 +1,67 @@
+"""The web face of muninn: hook implementations, each a line or two that calls a room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from datasette import hookimpl
+
+from . import connections, inference, links, permissions, settings
+from .views import search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from datasette.app import Datasette
+
+
+@hookimpl
+def startup(datasette: Datasette) -> Callable[[], Any]:
+    """Check the configuration once, before anything is served."""
+
+    async def check() -> None:
+        settings.settings_of(datasette)
+
+    return check
+
+
+@hookimpl
+def shutdown(datasette: Datasette) -> None:
+    """Let the models' thread end."""
+    inference.close(datasette)
+
+
+@hookimpl
+def prepare_connection(conn: Any, database: str, datasette: Datasette) -> None:
+    """Put the SQL surface on each connection, as the public may use it."""
+    connections.prepare(datasette, conn, database)
+
+
+@hookimpl
+def register_routes() -> list[tuple[str, Any]]:
+    """The pages and their JSON."""
+    return [(r"^/(?P<database>[^/]+)/-/muninn/search(?P<format>\.json)?$", search.search)]
+
+
+@hookimpl
+def permission_resources_sql(datasette: Datasette, actor: Any, action: str) -> Any:
+    """Deny what was made from a table to those who may not view that table."""
+    return permissions.derived_tables_sql(datasette, actor, action)
+
+
+@hookimpl
+def database_actions(datasette: Datasette, actor: Any, database: str) -> Any:
+    """A link to the search page."""
+    return links.for_database(datasette, actor, database)
+
+
+@hookimpl
+def table_actions(datasette: Datasette, actor: Any, database: str, table: str) -> Any:
+    """A link to the search page, at this table."""
+    return links.for_table(datasette, actor, database, table)
+
+
+@hookimpl
+def top_database(datasette: Datasette, request: Any, database: str) -> Any:
+    """A search box above the tables."""
+    return links.search_box(datasette, request, database)

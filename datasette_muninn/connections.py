@@ -1,0 +1,23 @@
+"""The SQL surface on Datasette's connections."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from sqlite_utils_muninn import load
+
+from .settings import settings_of
+
+if TYPE_CHECKING:
+    from datasette.app import Datasette
+
+log = logging.getLogger(__name__)
+
+
+def prepare(datasette: Datasette, conn: Any, database: str) -> None:
+    """Load the functions. An error here would break every page of the database: it is logged."""
+    try:
+        load(conn, settings_of(datasette).host)
+    except Exception:
+        log.exception("muninn's SQL functions are missing on a connection of %r", database)

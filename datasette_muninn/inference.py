@@ -1,0 +1,78 @@
+"""Models at work, off the threads that serve pages.
+
+Datasette reads with three threads; a model on one of them would hold up every page. So models have
+a thread of their own, and a queue in front of it that has an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+from .settings import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from datasette.app import Datasette
+
+    from sqlite_utils_muninn.bridge import Database
+
+    from .settings import Settings
+
+T = TypeVar("T")
+
+
+class BusyError(Exception):
+    """Too many are waiting for a model."""
+
+
+class Inference:
+    """One thread with a connection in memory, on which models are looked up as SQL would."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.waiting = 0
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="muninn-model")
+        self._db: Database | None = None
+
+    async def run(self, work: Callable[[Database], T]) -> T:
+        """Do some work with models. Raises BusyError where too many are waiting already."""
+        if self.waiting >= self.settings.max_waiting:
+            raise BusyError("too many searches are waiting for the model, try again in a moment")
+        self.waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, self._do, work)
+        finally:
+            self.waiting -= 1
+
+    def _do(self, work: Callable[[Database], T]) -> T:
+        if self._db is None:
+            from sqlite_utils_muninn import connect, load
+
+            self._conn = connect(":memory:", self.settings.host)
+            self._db = load(self._conn, self.settings.host)
+        return work(self._db)
+
+    def close(self) -> None:
+        """Let the thread end; work that has not begun is dropped."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+_running: WeakKeyDictionary[Datasette, Inference] = WeakKeyDictionary()
+
+
+def inference_of(datasette: Datasette) -> Inference:
+    """The models' thread of an instance, started when it is first asked for."""
+    if datasette not in _running:
+        _running[datasette] = Inference(settings_of(datasette))
+    return _running[datasette]
+
+
+def close(datasette: Datasette) -> None:
+    """Stop the models' thread of an instance, if it has one."""
+    inference = _running.pop(datasette, None)
+    if inference is not None:
+        inference.close()

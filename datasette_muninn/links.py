@@ -1,0 +1,79 @@
+"""Ways to the search page from Datasette's own pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from .permissions import derived_of
+from .search import searchable
+from .settings import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from datasette.app import Datasette
+
+
+def search_url(datasette: Datasette, database: str, query: str = "") -> str:
+    """The path of a database's search page."""
+    path = str(datasette.urls.database(database)) + "/-/muninn/search"
+    return f"{path}?{query}" if query else path
+
+
+def for_database(
+    datasette: Datasette, actor: Any, database: str
+) -> Callable[[], Awaitable[list[dict[str, str]]]]:
+    """The action "Search by meaning", where something can be searched."""
+
+    async def links() -> list[dict[str, str]]:
+        if not await searchable(datasette, actor, database):
+            return []
+        return [_link(search_url(datasette, database), "every embedded table of this database")]
+
+    return links
+
+
+def for_table(
+    datasette: Datasette, actor: Any, database: str, table: str
+) -> Callable[[], Awaitable[list[dict[str, str]]]]:
+    """The action "Search by meaning" of an embedded table."""
+
+    async def links() -> list[dict[str, str]]:
+        from urllib.parse import urlencode
+
+        derived = await derived_of(datasette.databases[database])
+        if table not in derived.values():
+            return []
+        url = search_url(datasette, database, urlencode({"table": table}))
+        return [_link(url, "the rows of this table")]
+
+    return links
+
+
+def search_box(
+    datasette: Datasette, request: Any, database: str
+) -> Callable[[], Awaitable[Markup | None]]:
+    """The search form above a database's tables."""
+
+    async def box() -> Markup | None:
+        tables = await searchable(datasette, request.actor, database)
+        if not tables:
+            return None
+        html = await datasette.render_template(
+            "muninn/_search_box.html",
+            {
+                "search_url": search_url(datasette, database),
+                "tables": sorted({table.source or table.name for table in tables}),
+                "max_query": settings_of(datasette).max_query,
+            },
+            request=request,
+        )
+        return Markup(html)  # noqa: S704 - a rendered template
+
+    return box
+
+
+def _link(url: str, what: str) -> dict[str, str]:
+    return {"href": url, "label": "Search by meaning", "description": f"Search {what}"}

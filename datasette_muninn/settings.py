@@ -1,0 +1,123 @@
+"""The plugin's configuration in datasette.yaml, checked once.
+
+plugins:
+  datasette-muninn:
+    models:
+      mine: /path/of/mine.gguf
+    max_results: 50
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from datasette.utils import StartupError
+
+from sqlite_utils_muninn.settings import Host, default_models_directory, default_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from datasette.app import Datasette
+
+PLUGIN = "datasette-muninn"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the administrator may set."""
+
+    models: dict[str, str] = field(default_factory=dict)
+    """Name -> path of a GGUF file: models besides those that are installed."""
+    models_directory: Path = field(default_factory=default_models_directory)
+    """Where installed models are."""
+    threads: int = field(default_factory=default_threads)
+    """Cores that one call of a model may use."""
+    max_text: int = 20_000
+    """Characters of a text that SQL may have embedded or tokenized."""
+    max_rows: int = 1_000
+    """Texts in one call from SQL."""
+    max_seconds: float = 5.0
+    """Time of one call of a model from SQL."""
+    max_query: int = 2_000
+    """Characters of a query on the search page."""
+    max_results: int = 100
+    """Most results on one page."""
+    max_waiting: int = 20
+    """Searches that may wait for a model; further ones are told to come back."""
+
+    @property
+    def host(self) -> Host:
+        """What SQL from the web may do: read and embed; no files, no network, no registration."""
+        return Host(
+            public=True,
+            max_text=self.max_text,
+            max_rows=self.max_rows,
+            max_seconds=self.max_seconds,
+            models=self.models,
+            models_directory=self.models_directory,
+            threads=self.threads,
+        )
+
+
+_settings: WeakKeyDictionary[Datasette, Settings] = WeakKeyDictionary()
+
+
+def settings_of(datasette: Datasette) -> Settings:
+    """The settings of an instance. Raises StartupError, naming the option that is wrong."""
+    if datasette not in _settings:
+        _settings[datasette] = read(datasette.plugin_config(PLUGIN) or {})
+    return _settings[datasette]
+
+
+def read(config: Any) -> Settings:
+    """Check a configuration. Raises StartupError, naming the option that is wrong."""
+    if not isinstance(config, dict):
+        raise StartupError(f"{PLUGIN}: the configuration must be a mapping, got {config!r}")
+    known = {option.name for option in fields(Settings)}
+    for name in config:
+        if name not in known:
+            raise StartupError(
+                f"{PLUGIN}: unknown option {name!r}, there are: {', '.join(sorted(known))}"
+            )
+    return Settings(**{name: _CHECKS[name](name, value) for name, value in config.items()})
+
+
+def _models(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(path, str) for path in value.values()):
+        raise StartupError(f"{PLUGIN}: {name} must map names to paths of GGUF files, got {value!r}")
+    return {str(model): path for model, path in value.items()}
+
+
+def _directory(name: str, value: Any) -> Path:
+    if not isinstance(value, str) or not value:
+        raise StartupError(f"{PLUGIN}: {name} must be the path of a directory, got {value!r}")
+    return Path(value).expanduser()
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise StartupError(f"{PLUGIN}: {name} must be a whole number above 0, got {value!r}")
+    return value
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise StartupError(f"{PLUGIN}: {name} must be a number of seconds above 0, got {value!r}")
+    return float(value)
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "models": _models,
+    "models_directory": _directory,
+    "threads": _positive,
+    "max_text": _positive,
+    "max_rows": _positive,
+    "max_seconds": _seconds,
+    "max_query": _positive,
+    "max_results": _positive,
+    "max_waiting": _positive,
+}

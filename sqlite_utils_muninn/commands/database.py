@@ -1,0 +1,40 @@
+"""Opening the file that a command works on, and its errors as one plain sentence."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def open_database(path: str) -> Any:
+    """A connection with the SQL surface on it, which the caller closes.
+
+    Raises ClickException where the file is not a database.
+    """
+    from sqlite_utils_muninn import connect
+
+    conn = connect(path)
+    try:
+        conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except Exception as error:
+        conn.close()
+        raise click.ClickException(f"{path}: {error}") from error
+    return conn
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Errors that a user can do something about, without a traceback."""
+    from sqlite_utils.utils import sqlite3
+
+    from sqlite_utils_muninn.bridge import SQLError
+
+    try:
+        yield
+    except (ValueError, OSError, ImportError, SQLError, sqlite3.Error) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,139 @@
+"""sqlite-utils embed: embed the rows of a table, and only those that need it."""
+
+# ruff: noqa: D301 - click wants a real backspace before a block that it must not rewrap
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sqlite_utils_muninn.commands.database import open_database, plain_errors
+from sqlite_utils_muninn.settings import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.vectors.embed import Plan, Progress
+
+
+@click.command()
+@click.argument(
+    "path", type=click.Path(exists=True, file_okay=True, dir_okay=False, allow_dash=False)
+)
+@click.argument("table")
+@click.argument("columns", metavar="COLUMN...", nargs=-1, required=True)
+@click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Model to use")
+@click.option("--name", help="Name of the vector table  [default: TABLE_vectors]")
+@click.option("--where", help="Only rows that satisfy this SQL condition")
+@click.option("--dimensions", type=int, help="Cut vectors to this many dimensions")
+@click.option("--batch-size", type=int, default=256, show_default=True, help="Rows per commit")
+@click.option("--force", is_flag=True, help="Embed everything anew, with another model or columns")
+@click.option("--dry-run", is_flag=True, help="Show what would be done")
+@click.option("-s", "--silent", is_flag=True, help="Show no progress")
+def embed(
+    path: str,
+    table: str,
+    columns: tuple[str, ...],
+    model: str,
+    batch_size: int,
+    dry_run: bool,
+    silent: bool,
+    **wishes: Any,
+) -> None:
+    """Embed the rows of a table, for search by meaning
+
+    The text of a row is what its columns hold, joined. Run it again after
+    changes: only new and changed rows are embedded, and those that are gone
+    are dropped. An interrupted run goes on where it stopped.
+
+    For example:
+
+    \b
+        sqlite-utils embed news.db articles title body
+    """
+    from sqlite_utils_muninn.settings import Host
+    from sqlite_utils_muninn.vectors.embed import Wish, plan, run
+    from sqlite_utils_muninn.vectors.embedder import Models
+
+    wish = Wish(table=table, columns=columns, model=model, **wishes)
+    with plain_errors(), closing(open_database(path)) as conn:
+        made = plan(conn, wish, Models(Host()))
+        if made.warning and not silent:
+            click.echo(f"Warning: {made.warning}", err=True)
+        if dry_run:
+            click.echo(_would_do(made))
+            return
+        last = None
+        with _Bar(made.todo, hidden=silent) as bar:
+            for last in run(made, batch_size):
+                bar.show(last.done)
+        if not silent:
+            click.echo(_done(made, last, bar.seconds), err=True)
+
+
+class _Bar:
+    """click's progress bar with a rate, on stderr; it is quiet where there is nothing to do."""
+
+    def __init__(self, total: int, *, hidden: bool) -> None:
+        self._started = time.monotonic()
+        self._done = 0
+        self._bar = click.progressbar(
+            length=total,
+            label="Embedding",
+            show_eta=True,
+            show_pos=True,
+            item_show_func=self._rate,
+            file=sys.stderr,
+            hidden=hidden or total == 0,
+        )
+
+    def __enter__(self) -> _Bar:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.__exit__(*error)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.monotonic() - self._started
+
+    def show(self, done: int) -> None:
+        """Go to where the work is."""
+        self._bar.update(done - self._done, done)
+        self._done = done
+
+    def _rate(self, done: int | None) -> str | None:
+        return f"{done / self.seconds:,.0f} rows/s" if done else None
+
+
+def _would_do(made: Plan) -> str:
+    text = (
+        f"{made.name}: would embed {_rows(len(made.new))} that are new and "
+        f"{_rows(len(made.changed))} that changed, drop {_rows(len(made.vanished))}, "
+        f"keep {_rows(made.unchanged)}"
+    )
+    return text + (f"; {_rows(made.without_text)} have no text" if made.without_text else "")
+
+
+def _done(made: Plan, last: Progress | None, seconds: float) -> str:
+    assert last is not None
+    if not made.todo and not last.deleted:
+        return f"{made.name}: nothing to do, {_rows(made.unchanged)} embedded already"
+    parts = [f"{made.name}: embedded {_rows(last.done - last.moved_on)}"]
+    if made.todo:
+        parts[0] += f" in {seconds:.1f} s ({last.done / max(seconds, 1e-9):,.0f} rows/s)"
+    if last.deleted:
+        parts.append(f"dropped {_rows(last.deleted)} that are gone")
+    if last.truncated:
+        parts.append(f"{_rows(last.truncated)} longer than the model reads, cut")
+    if last.moved_on:
+        parts.append(f"{_rows(last.moved_on)} changed meanwhile, run it again")
+    return ", ".join(parts)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

@@ -1,0 +1,72 @@
+"""sqlite-utils similar: the rows of a table that mean something like a text."""
+
+# ruff: noqa: D301 - click wants a real backspace before a block that it must not rewrap
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sqlite_utils_muninn.commands.database import open_database, plain_errors
+from sqlite_utils_muninn.commands.output import output_options, write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils_muninn.vectors.similar import Match
+
+
+@click.command()
+@click.argument(
+    "path", type=click.Path(exists=True, file_okay=True, dir_okay=False, allow_dash=False)
+)
+@click.argument("dbtable", metavar="TABLE")
+@click.argument("query")
+@click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True)
+@click.option("-c", "--column", "columns", multiple=True, help="Columns to return")
+@click.option("--name", help="Name of the vector table, where there are several")
+@output_options
+def similar(
+    path: str,
+    dbtable: str,
+    query: str,
+    number: int,
+    columns: tuple[str, ...],
+    name: str | None,
+    **output: Any,
+) -> None:
+    """Find the rows of a table that mean something like a text
+
+    For example:
+
+    \b
+        sqlite-utils similar news.db articles "rising rents" -n 5 --table
+    """
+    from sqlite_utils_muninn.vectors import similar as room
+
+    with plain_errors(), closing(open_database(path)) as conn:
+        found = room.similar(conn, dbtable, query, number, vectors=name)
+        names, rows = _with_source(conn, dbtable, columns, found)
+        write_rows(names, rows, **output)
+
+
+def _with_source(
+    conn: Any, table: str, columns: Sequence[str], found: Sequence[Match]
+) -> tuple[list[str], list[list[Any]]]:
+    """The rows of the source table, in the order of what was found, with their scores in front."""
+    from sqlite_utils_muninn.bridge import quote
+
+    wanted = ", ".join(map(quote, columns)) or "*"
+    names: list[str] = []
+    rows = []
+    for match in found:
+        cursor = conn.execute(
+            f"SELECT {wanted} FROM {quote(table)} WHERE rowid = ?", (match.rowid,)
+        )
+        names = names or [column[0] for column in cursor.description]
+        row = cursor.fetchone()
+        if row is not None:
+            rows.append([round(match.score, 4), *row])
+    return ["score", *names], rows

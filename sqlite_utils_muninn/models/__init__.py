@@ -1,0 +1,1 @@
+"""Models: files, their headers, inference through llama.cpp, and their SQL functions."""

@@ -1,0 +1,45 @@
+"""The two halves of a search by meaning, for those who must not do both on one thread.
+
+A server embeds the query where it holds up nobody, and asks the database with the vector.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..bridge import quote
+from . import embedder
+from .embedder import Fingerprint, Models
+from .similar import Match, score
+
+if TYPE_CHECKING:
+    from ..bridge import Database
+    from ..settings import Host
+    from .tables import VectorTable
+
+
+def fingerprint_of(conn: Any, table: VectorTable) -> Fingerprint:
+    """What a text table remembers of its model. Raises ValueError where it does not say."""
+    config = f"{quote(table.schema)}.{quote(table.name + '_config')}"
+    return Fingerprint.read(dict(list(conn.execute(f"SELECT key, value FROM {config}"))))
+
+
+def query_vector(db: Database, host: Host, table: str, mark: Fingerprint, query: str) -> bytes:
+    """Embed a query as a table wants it: float32, as many as the table has dimensions.
+
+    ``db`` may be the handle of any connection, one in memory too. Raises ValueError where the
+    table's model is not here.
+    """
+    vector = embedder.find(db, Models(host), table, mark).query(query)
+    return np.ascontiguousarray(vector, "<f4").tobytes()
+
+
+def nearest(conn: Any, table: VectorTable, vector: bytes, n: int) -> list[Match]:
+    """Return the ``n`` rows nearest to a vector, nearest first."""
+    name = f"{quote(table.schema)}.{quote(table.name)}"
+    rows = conn.execute(
+        f"SELECT rowid, distance, content FROM {name} WHERE vector MATCH ? AND k = ?", (vector, n)
+    )
+    return [Match(rowid, far, score(table.metric, far), text) for rowid, far, text in rows]
