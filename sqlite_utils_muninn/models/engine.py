@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.models.header import Header
     from sqlite_utils_muninn.models.llama import Context, Weights
 
-SMALLEST = 512  # tokens; contexts have this size or a power of two above it
+SMALLEST = 256  # tokens; contexts have this size or a power of two above it
 KEPT = 2048
 """Larger contexts are freed after use: making one takes milliseconds, filling it takes seconds."""
 KEPT_LOADED = 4
