@@ -1,17 +1,20 @@
-"""A model as everything above this room sees it: texts in, vectors and tokens out."""
+"""A model as everything above this room sees it: texts in, vectors and tokens out.
+
+Every connection imports this file, so what takes time to import waits until a model is used.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sqlite_utils_muninn.models.errors import ModelFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    import numpy as np
 
     from sqlite_utils_muninn.models.engine import Engine
 
@@ -119,6 +122,8 @@ class Model:
         Raises ValueError for a wrong argument, ModelFileError where the model fails,
         LlamaMissingError.
         """
+        import numpy as np
+
         from sqlite_utils_muninn.models.workers import compute
 
         wanted = self._checked_dimensions(dimensions)
@@ -184,6 +189,8 @@ class Model:
 
     def _shortened(self, vectors: np.ndarray, dimensions: int) -> np.ndarray:
         """Return vectors of length 1 with so many dimensions."""
+        import numpy as np
+
         if dimensions < vectors.shape[1]:
             if self.layer_norm_before_cut:
                 vectors = vectors - vectors.mean(axis=1, keepdims=True)

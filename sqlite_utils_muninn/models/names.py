@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.catalogue import catalogue
 from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.registry import named, registry
-from sqlite_utils_muninn.models.store import ModelStore
 from sqlite_utils_muninn.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -46,6 +43,8 @@ class Names:
 
     def add(self, name: str, model: Model) -> Registered:
         """Give a model a name, which nothing registered may have."""
+        from sqlite_utils_muninn.models.registry import named
+
         row = Registered(self._next, name, named(model, name))
         self._next += 1
         self.registered[name] = row
@@ -106,6 +105,9 @@ def lookup(db: Database, host: Host, name: str, caller: str = "") -> Model:
 
 
 def _resolved(names: Names, host: Host, name: str, caller: str) -> Model:
+    from sqlite_utils_muninn.models.registry import registry
+    from sqlite_utils_muninn.models.store import ModelStore
+
     directory = host.models_directory
     try:
         if name in host.models:
@@ -123,19 +125,20 @@ def _resolved(names: Names, host: Host, name: str, caller: str) -> Model:
 
 
 def _unknown(names: Names, host: Host, name: str) -> str:
+    from sqlite_utils_muninn.models.catalogue import catalogue
+    from sqlite_utils_muninn.models.store import ModelStore
+
     known = dict.fromkeys([*names.registered, *host.models])
     known.update(dict.fromkeys(model.name for model in ModelStore(host.models_directory)))
     text = f"model {name!r} is not loaded. Loaded: {', '.join(known) or 'none'}"
     if host.public:
         return text
     entry = catalogue().get(name)
-    if entry is None and known:
-        return text
-    return (
-        f"{text}. Get it with: sqlite-utils muninn models pull {entry.name}"
-        if entry
-        else (f"{text}. Get one with: sqlite-utils muninn models pull {DEFAULT_MODEL}")
-    )
+    if entry:
+        return f"{text}. Get it with: sqlite-utils muninn models pull {entry.name}"
+    if not known:
+        return f"{text}. Get one with: sqlite-utils muninn models pull {DEFAULT_MODEL}"
+    return text
 
 
 def _said(caller: str, text: str) -> str:

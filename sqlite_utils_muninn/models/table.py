@@ -9,8 +9,6 @@ from sqlite_utils_muninn.bridge import Plan, Rows, SQLError, VirtualTable
 from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.models.model import Model
 from sqlite_utils_muninn.models.names import Registered, names_of
-from sqlite_utils_muninn.models.probe import remembered
-from sqlite_utils_muninn.models.registry import context_of, registry
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Query
@@ -150,6 +148,9 @@ class ModelsTable(NamedModels):
         return (*shown[:3], None, *shown[4:]) if self.host.public else shown
 
     def _from_header(self, rowid: int, name: str) -> Row:
+        from sqlite_utils_muninn.models.probe import remembered
+        from sqlite_utils_muninn.models.registry import context_of, registry
+
         path = Path(self.host.models[name]).expanduser()
         try:
             header = registry().header(path)
