@@ -77,14 +77,14 @@ def check(path: Path, directory: Path | None = None) -> Probed:
 
 def probed(header: Header, directory: Path | None = None) -> Probed:
     """Do as `check` does, for a file whose header was read."""
-    with _lock:  # many connections open their first model at once
-        key = _key(header.path)
-        known = _memory.get(key) or _recorded(directory, key)
-        if known is None:
-            known = _tried(header)
+    key = _key(header.path)
+    known = _known(key, directory)
+    if known is None:
+        with _lock:  # many connections open their first model at once
+            known = _known(key, directory) or _tried(header)
             if isinstance(known, Probed):
                 _record(directory, key, known)
-        _memory[key] = known
+            _memory[key] = known
     if isinstance(known, ProbeError):
         raise known
     return known
@@ -92,9 +92,12 @@ def probed(header: Header, directory: Path | None = None) -> Probed:
 
 def remembered(path: Path, directory: Path | None = None) -> Probed | None:
     """Return what an earlier trial run found, or None; no process is started."""
-    key = _key(path)
-    known = _memory.get(key) or _recorded(directory, key)
+    known = _known(_key(path), directory)
     return known if isinstance(known, Probed) else None
+
+
+def _known(key: str, directory: Path | None) -> Probed | ProbeError | None:
+    return _memory.get(key) or _recorded(directory, key)
 
 
 def _key(path: Path) -> str:
