@@ -16,8 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def prepare(datasette: Datasette, conn: Any, database: str) -> None:
-    """Load the functions. An error here would break every page of the database: it is logged."""
+    """Load the functions. An error here would break every page of the database: it is logged.
+
+    A wrong option is an error all the same: Datasette must not start with it.
+    """
+    host = settings_of(datasette).host
     try:
-        load(conn, settings_of(datasette).host)
+        load(conn, host)
     except Exception:
         log.exception("muninn's SQL functions are missing on a connection of %r", database)
