@@ -69,8 +69,8 @@ class Plan:
         if self.source.is_stable:
             return None
         return (
-            f"table {self.source.table!r} has no INTEGER PRIMARY KEY: VACUUM may renumber its rows, "
-            "and their vectors are then not used until you embed again"
+            f"table {self.source.table!r} has no INTEGER PRIMARY KEY: VACUUM may renumber its "
+            "rows, and their vectors are then not used until you embed again"
         )
 
 
