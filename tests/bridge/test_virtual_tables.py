@@ -230,6 +230,22 @@ def test_or_ignore_and_or_replace(conn: Any, calls: list[Any], sqlite: Any) -> N
     assert words(conn)[0] == (1, "new")
 
 
+def test_an_ignored_row_leaves_no_text_for_a_later_error(
+    connect: Callable[..., Any], tmp_path: Any, sqlite: Any
+) -> None:
+    """The fault: a lock at commit is reported with the words of a row that was ignored."""
+    writer = connect(tmp_path / "w.db", isolation_level=None, timeout=0)
+    put(writer)
+    writer.execute("CREATE VIRTUAL TABLE w USING words")
+    writer.execute("INSERT INTO w(rowid, word) VALUES (1, 'x')")
+    reader = connect(tmp_path / "w.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM w_store").fetchall()
+    with pytest.raises(sqlite.OperationalError) as caught:
+        writer.execute("INSERT OR IGNORE INTO w(rowid, word) VALUES (1, 'again'), (2, 'new')")
+    assert str(caught.value) == "database is locked"
+
+
 def test_rename_and_drop_take_the_shadow_table_along(conn: Any, calls: list[Any]) -> None:
     conn.execute('ALTER TABLE w RENAME TO "odd "" name"')
     conn.execute('INSERT INTO "odd "" name"(word) VALUES (\'x\')')

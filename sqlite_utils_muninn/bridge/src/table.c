@@ -327,6 +327,14 @@ static PyObject *update_call(Table *table, int argc, sqlite3_value **argv)
     return result;
 }
 
+static int is_ignored(const Table *table, int code)
+{
+    enum { ON_CONFLICT_IGNORE = 2 };
+    const Database *database = table->module->database;
+    return (code & 0xff) == SQLITE_CONSTRAINT &&
+           SQ(database->api, vtab_on_conflict)(database->db) == ON_CONFLICT_IGNORE;
+}
+
 static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, int64_t *rowid)
 {
     Table *table = (Table *)vtab;
@@ -336,6 +344,11 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, int6
         return SQLITE_MISUSE;
     }
     PyObject *result = ask(table, &code, update_call(table, argc, argv));
+    if (is_ignored(table, code)) {
+        /* The row is skipped. SQLite would keep the text for a later failure of the statement. */
+        SQ(table->module->database->api, free)(vtab->zErrMsg);
+        vtab->zErrMsg = NULL;
+    }
     if (result != NULL && PyLong_Check(result)) {
         *rowid = PyLong_AsLongLong(result);
     }
