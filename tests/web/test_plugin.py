@@ -35,8 +35,10 @@ async def test_functions_are_on_every_connection(datasette: Any) -> None:
     for database in ("library", "named"):
         found = await query(instance, sql, database)
         assert found.get("rows") == [{"bytes": 128}], found
-    db = instance.get_database("library")
-    assert (await db.execute_write(sql)).fetchone()[0] == 128
+    written = await instance.get_database("library").execute_write_fn(
+        lambda conn: conn.execute(sql).fetchone()[0]
+    )
+    assert written == 128
 
 
 async def test_vector_tables_answer_sql(datasette: Any) -> None:
