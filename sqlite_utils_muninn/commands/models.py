@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from click._termui_impl import ProgressBar
 
-    from sqlite_utils_muninn.models.catalogue import KnownModel
-    from sqlite_utils_muninn.models.header import Header
-    from sqlite_utils_muninn.models.store import InstalledModel, ModelStore
+    from sqlite_utils_muninn.models.files.catalogue import KnownModel
+    from sqlite_utils_muninn.models.files.header import Header
+    from sqlite_utils_muninn.models.files.store import InstalledModel, ModelStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,7 +87,7 @@ def pull(names: tuple[str, ...], download: bool, silent: bool, directory: Path |
     \b
         sqlite-utils muninn models pull all-MiniLM-L6-v2
     """
-    from sqlite_utils_muninn.models.install import Watcher, install
+    from sqlite_utils_muninn.models.files.install import Watcher, install
 
     with _plain_errors():
         store = _store(directory)
@@ -122,7 +122,7 @@ def add(name: str, path: Path, directory: Path | None, **options: Any) -> None:
     \b
         sqlite-utils muninn models add my-model ~/models/my-model.gguf
     """
-    from sqlite_utils_muninn.models.classifier import check_classifier
+    from sqlite_utils_muninn.models.files.classifier import check_classifier
 
     with _plain_errors():
         store = _store(directory)
@@ -188,7 +188,7 @@ def path(name: str | None, directory: Path | None) -> None:
 
 
 def _store(directory: Path | None) -> ModelStore:
-    from sqlite_utils_muninn.models.store import ModelStore
+    from sqlite_utils_muninn.models.files.store import ModelStore
     from sqlite_utils_muninn.settings import default_models_directory
 
     store = ModelStore((directory or default_models_directory()).expanduser().absolute())
@@ -276,7 +276,7 @@ def _header_facts(header: Header) -> dict[str, Any]:
 
 def _header(path: Path) -> Header | None:
     """Return a file's header; None where it is gone or damaged, which `pull` or `add` tell."""
-    from sqlite_utils_muninn.models.header import read_header
+    from sqlite_utils_muninn.models.files.header import read_header
 
     try:
         return read_header(path)

@@ -20,7 +20,7 @@ from sqlite_utils_muninn.models.errors import ModelFileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlite_utils_muninn.models.header import Header
+    from sqlite_utils_muninn.models.files.header import Header
     from sqlite_utils_muninn.models.llama import Context, Weights
 
 SMALLEST = 256  # tokens; contexts have this size or a power of two above it

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.ggml import POOLING_NUMBERS
+from sqlite_utils_muninn.models.files.ggml import POOLING_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

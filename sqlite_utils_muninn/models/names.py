@@ -105,8 +105,8 @@ def lookup(db: Database, host: Host, name: str, caller: str = "") -> Model:
 
 
 def _resolved(names: Names, host: Host, name: str, caller: str) -> Model:
+    from sqlite_utils_muninn.models.files.store import ModelStore
     from sqlite_utils_muninn.models.registry import registry
-    from sqlite_utils_muninn.models.store import ModelStore
 
     directory = host.models_directory
     try:
@@ -125,8 +125,8 @@ def _resolved(names: Names, host: Host, name: str, caller: str) -> Model:
 
 
 def _unknown(names: Names, host: Host, name: str) -> str:
-    from sqlite_utils_muninn.models.catalogue import catalogue
-    from sqlite_utils_muninn.models.store import ModelStore
+    from sqlite_utils_muninn.models.files.catalogue import catalogue
+    from sqlite_utils_muninn.models.files.store import ModelStore
 
     known = dict.fromkeys([*names.registered, *host.models])
     known.update(dict.fromkeys(model.name for model in ModelStore(host.models_directory)))

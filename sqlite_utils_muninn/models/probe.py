@@ -23,10 +23,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils_muninn.models.checksum import sha256_of
 from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.header import Header, read_header
-from sqlite_utils_muninn.models.locks import write_whole
+from sqlite_utils_muninn.models.files.checksum import sha256_of
+from sqlite_utils_muninn.models.files.header import Header, read_header
+from sqlite_utils_muninn.models.files.locks import write_whole
 
 RECORDS = "probed.json"
 TEXTS = (

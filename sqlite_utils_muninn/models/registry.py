@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 
 from sqlite_utils_muninn import settings
-from sqlite_utils_muninn.models.catalogue import KnownModel, catalogue
 from sqlite_utils_muninn.models.engine import Engine
 from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.header import Header, read_header
+from sqlite_utils_muninn.models.files.catalogue import KnownModel, catalogue
+from sqlite_utils_muninn.models.files.header import Header, read_header
+from sqlite_utils_muninn.models.files.store import InstalledModel, ModelStore
 from sqlite_utils_muninn.models.model import Model
 from sqlite_utils_muninn.models.probe import probed
-from sqlite_utils_muninn.models.store import InstalledModel, ModelStore
 
 MOST_CONTEXT = 8192
 """Tokens read of one text unless more are asked for: memory and time grow with them."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +12,6 @@ from sqlite_utils_muninn.settings import Host
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="session")
-def sqlite() -> Any:
-    return importlib.import_module(os.environ.get("MUNINN_TEST_SQLITE", "sqlite3") + ".dbapi2")
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ pytest.importorskip("gguf", reason="the extra 'convert' is not installed")
 pytest.importorskip("llama_cpp", reason="the extra 'llama' is not installed")
 
 from sqlite_utils_muninn.commands.models import register
-from sqlite_utils_muninn.models.catalogue import Catalogue, catalogue
-from sqlite_utils_muninn.models.checksum import sha256_of
-from sqlite_utils_muninn.models.store import InstalledModel, ModelStore
+from sqlite_utils_muninn.models.files.catalogue import Catalogue, catalogue
+from sqlite_utils_muninn.models.files.checksum import sha256_of
+from sqlite_utils_muninn.models.files.store import InstalledModel, ModelStore
 from tests.models.file_server import FileServer
 from tests.tiny_gguf import Bert, BertReranker
 
@@ -63,7 +63,7 @@ def hub(rerankers, monkeypatch):
     """A hub on the loopback, which has the same file under every name."""
     with FileServer(rerankers[0]) as server:
         monkeypatch.setattr(
-            "sqlite_utils_muninn.models.catalogue.HUB", server.url.removesuffix("/model.gguf")
+            "sqlite_utils_muninn.models.files.catalogue.HUB", server.url.removesuffix("/model.gguf")
         )
         yield server
 
@@ -274,7 +274,7 @@ def test_offline_without_packages_both_reasons_are_told(run, directory, monkeypa
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setattr(
-            "sqlite_utils_muninn.models.catalogue.HUB",
+            "sqlite_utils_muninn.models.files.catalogue.HUB",
             f"http://127.0.0.1:{unused.getsockname()[1]}",
         )
         stderr = run("pull", "MiniLM", code=1).stderr
@@ -286,7 +286,9 @@ def test_offline_without_packages_both_reasons_are_told(run, directory, monkeypa
 
 def test_a_download_takes_the_place_of_a_file_that_was_made(run, directory, hub, monkeypatch):
     known = dataclasses.replace(catalogue().find("MiniLM"), size=None)
-    monkeypatch.setattr("sqlite_utils_muninn.models.store.catalogue", lambda: Catalogue((known,)))
+    monkeypatch.setattr(
+        "sqlite_utils_muninn.models.files.store.catalogue", lambda: Catalogue((known,))
+    )
     directory.mkdir()
     made = directory / known.conversion.file
     made.write_bytes(hub.does.content)

@@ -12,7 +12,7 @@ import pytest
 
 from sqlite_utils_muninn.models import probe
 from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.header import read_header
+from sqlite_utils_muninn.models.files.header import read_header
 from tests.models import raw_gguf
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sqlite_utils_muninn.models.errors import PullError
-from sqlite_utils_muninn.models.pull import Wanted, pull
+from sqlite_utils_muninn.models.files.pull import Wanted, pull
 from tests.models.file_server import FileServer
 
 CONTENT = random.Random(1).randbytes(3_000_000)
@@ -233,7 +233,7 @@ def test_a_full_disk_keeps_the_part_and_says_so(tmp_path):
     script = """
         import resource, sys
         from pathlib import Path
-        from sqlite_utils_muninn.models.pull import Wanted, pull
+        from sqlite_utils_muninn.models.files.pull import Wanted, pull
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
         try:
             pull(Wanted(sys.argv[1]), Path(sys.argv[2]))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sqlite_utils_muninn.models.checksum import sha256_of
 from sqlite_utils_muninn.models.errors import StoreError, UnknownModelError
-from sqlite_utils_muninn.models.locks import exclusive, write_whole
-from sqlite_utils_muninn.models.store import INDEX, InstalledModel, ModelStore
+from sqlite_utils_muninn.models.files.checksum import sha256_of
+from sqlite_utils_muninn.models.files.locks import exclusive, write_whole
+from sqlite_utils_muninn.models.files.store import INDEX, InstalledModel, ModelStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,7 +174,7 @@ def test_two_processes_lose_no_record(store):
 
 def test_a_lock_that_is_held_is_told(store, monkeypatch):
     store.prepare()
-    monkeypatch.setattr("sqlite_utils_muninn.models.store._LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("sqlite_utils_muninn.models.files.store._LOCK_SECONDS", 0.1)
     with (
         exclusive(store.directory / ".index.lock", 0.0),
         pytest.raises(StoreError, match="Another process is changing"),

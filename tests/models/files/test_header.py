@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sqlite_utils_muninn.models import ggml
-from sqlite_utils_muninn.models.header import Array, HeaderError, read_header
+from sqlite_utils_muninn.models.files import ggml
+from sqlite_utils_muninn.models.files.header import Array, HeaderError, read_header
 from tests.models import raw_gguf
 
 if TYPE_CHECKING:

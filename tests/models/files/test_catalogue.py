@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from sqlite_utils_muninn.models.catalogue import catalogue, load
 from sqlite_utils_muninn.models.errors import UnknownModelError
+from sqlite_utils_muninn.models.files.catalogue import catalogue, load
 
 REQUIRED = {
     "all-MiniLM-L6-v2",

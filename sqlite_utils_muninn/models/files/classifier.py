@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.header import read_header
+from sqlite_utils_muninn.models.files.header import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path

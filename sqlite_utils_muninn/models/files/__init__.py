@@ -1,0 +1,1 @@
+"""Model files before anything computes with them: known, fetched, made, checked, recorded, read."""
