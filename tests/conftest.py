@@ -1,14 +1,34 @@
-"""Fixtures for all rooms: the reference models, and a models directory of the test run's own."""
+"""Fixtures for all rooms: which SQLite, the reference models, the run's own models directory."""
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 MINILM = "all-MiniLM-L6-v2.f16.gguf"
 RERANKER = "reranker-debian-small.f16.gguf"
+
+
+def sqlite_module() -> Any:
+    """The module that this run is about: MUNINN_TEST_SQLITE, else the one that sqlite-utils takes.
+
+    One for the whole process: sqlite-vec serves one SQLite library only.
+    """
+    named = os.environ.get("MUNINN_TEST_SQLITE")
+    if named:
+        return importlib.import_module(f"{named}.dbapi2")
+    from sqlite_utils.utils import sqlite3
+
+    return importlib.import_module(f"{sqlite3.Connection.__module__.partition('.')[0]}.dbapi2")
+
+
+@pytest.fixture(scope="session")
+def sqlite() -> Any:
+    return sqlite_module()
 
 
 @pytest.fixture(scope="session")

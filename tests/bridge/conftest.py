@@ -1,20 +1,13 @@
-"""Connections of the SQLite module that this run is about (MUNINN_TEST_SQLITE)."""
+"""Connections of the SQLite module that this run is about."""
 
 from __future__ import annotations
 
-import importlib
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="session")
-def sqlite() -> Any:
-    return importlib.import_module(os.environ.get("MUNINN_TEST_SQLITE", "sqlite3") + ".dbapi2")
 
 
 @pytest.fixture
