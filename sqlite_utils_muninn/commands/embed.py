@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @click.option("--name", help="Name of the vector table  [default: TABLE_vectors]")
 @click.option("--where", help="Only rows that satisfy this SQL condition")
 @click.option("--dimensions", type=int, help="Cut vectors to this many dimensions")
-@click.option("--batch-size", type=int, default=256, show_default=True, help="Rows per commit")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=256, show_default=True, help="Rows per commit"
+)
 @click.option("--force", is_flag=True, help="Embed everything anew, with another model or columns")
 @click.option("--dry-run", is_flag=True, help="Show what would be done")
 @click.option("-s", "--silent", is_flag=True, help="Show no progress")
@@ -112,11 +114,10 @@ class _Bar:
 
 def _would_do(made: Plan) -> str:
     text = (
-        f"{made.name}: would embed {_rows(len(made.new))} that are new and "
-        f"{_rows(len(made.changed))} that changed, drop {_rows(len(made.vanished))}, "
-        f"keep {_rows(made.unchanged)}"
+        f"{made.name}: would embed {len(made.new):,} new and {len(made.changed):,} changed rows, "
+        f"drop {len(made.vanished):,}, keep {made.unchanged:,}"
     )
-    return text + (f"; {_rows(made.without_text)} have no text" if made.without_text else "")
+    return text + (f"; {made.without_text:,} without text" if made.without_text else "")
 
 
 def _done(made: Plan, last: Progress | None, seconds: float) -> str:
