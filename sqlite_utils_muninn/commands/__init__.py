@@ -14,10 +14,12 @@ def register(cli: click.Group) -> None:
 
     from .embed import embed
     from .models import register as register_models
+    from .rerank import rerank
     from .similar import similar
 
     cli.add_command(embed)
     cli.add_command(similar)
+    cli.add_command(rerank)
 
     @cli.group()
     def muninn() -> None:

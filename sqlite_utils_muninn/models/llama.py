@@ -141,6 +141,16 @@ class Weights:
         self.bytes = int(self._lib.llama_model_size(self.handle))
         self.ending = self._count_ending()
         """How many special tokens stand behind every text."""
+        self.start = int(self._lib.llama_vocab_bos(self._vocabulary))
+        self.end = int(self._lib.llama_vocab_eos(self._vocabulary))
+        self.separator = int(self._lib.llama_vocab_sep(self._vocabulary))
+        if self.end < 0:
+            self.end = self.separator
+        if self.separator < 0:
+            self.separator = self.end
+        self.adds_start = self._lib.llama_vocab_get_add_bos(self._vocabulary) and self.start >= 0
+        self.adds_end = self._lib.llama_vocab_get_add_eos(self._vocabulary) and self.end >= 0
+        self.adds_separator = bool(self._lib.llama_vocab_get_add_sep(self._vocabulary))
 
     def close(self) -> None:
         """Free the memory. No context of this model may be open."""
@@ -154,6 +164,16 @@ class Weights:
         What looks like a special token inside the text is text: content cannot give commands.
         Raises ValueError for more than 2 GiB.
         """
+        return self._tokenize(text, special=True, control=False)
+
+    def tokenize_plain(self, text: str, *, control: bool = False) -> np.ndarray:
+        """Return the token ids of a text with nothing around it, int32.
+
+        With `control` the names of control tokens inside it mean those tokens: for prompts only.
+        """
+        return self._tokenize(text, special=False, control=control)
+
+    def _tokenize(self, text: str, *, special: bool, control: bool) -> np.ndarray:
         data = text.encode("utf-8", "replace")
         if len(data) > _MAX_TEXT:
             raise ValueError(f"a text of {len(data):,} bytes is too long to tokenize")
@@ -161,7 +181,7 @@ class Weights:
         while True:
             ids = np.empty(room, np.int32)
             count = self._lib.llama_tokenize(
-                self._vocabulary, data, len(data), _pointer(ids), room, True, False
+                self._vocabulary, data, len(data), _pointer(ids), room, special, control
             )
             if count >= 0:
                 return np.copy(ids[:count])
@@ -175,16 +195,25 @@ class Weights:
         The special tokens at its end stay. Of a text that is far too long only the part that
         matters is tokenized: a megabyte costs what the context costs.
         """
-        characters = 16 * limit
-        while True:
-            ids = self.tokenize(text[:characters])
-            # Tokens near a cut differ from those of the whole text, so they must not be used.
-            if characters >= len(text) or len(ids) > limit + _CUT_MARGIN:
-                break
-            characters *= 4
+        ids = self._enough(text, limit, special=True)
         if len(ids) <= limit:
             return ids, False
         return np.concatenate([ids[: limit - self.ending], ids[len(ids) - self.ending :]]), True
+
+    def encode_plain(self, text: str, limit: int) -> tuple[np.ndarray, bool]:
+        """Do as `encode` does, with no special token around the text."""
+        ids = self._enough(text, limit, special=False)
+        return ids[:limit], len(ids) > limit
+
+    def _enough(self, text: str, limit: int, *, special: bool) -> np.ndarray:
+        """Return all tokens of a text, or clearly more than `limit` of them."""
+        characters = 16 * limit
+        while True:
+            ids = self._tokenize(text[:characters], special=special, control=False)
+            # Tokens near a cut differ from those of the whole text, so they must not be used.
+            if characters >= len(text) or len(ids) > limit + _CUT_MARGIN:
+                return ids
+            characters *= 4
 
     def _count_ending(self) -> int:
         """Return the length of what the ids of two texts end in, beyond what they start with."""
@@ -208,6 +237,15 @@ class Weights:
             if count >= 0:
                 return buffer.raw[:count]
             room = -count
+
+    def is_control(self, token: int) -> bool:
+        """Whether a token steers the model and stands for no text."""
+        return bool(self._lib.llama_vocab_is_control(self._vocabulary, self._checked(token)))
+
+    def chat_template(self, name: str) -> str | None:
+        """Return the template of a name that the file carries, if it does."""
+        found = self._lib.llama_model_chat_template(self.handle, name.encode())
+        return found.decode("utf-8", "replace") if found else None
 
     def score(self, token: int) -> float:
         """Return the score that the vocabulary gives a token."""

@@ -9,6 +9,6 @@ from tests.tiny_gguf.bert import Bert, BertReranker
 from tests.tiny_gguf.jina_bert import JinaBert
 from tests.tiny_gguf.model_file import TinyModel
 from tests.tiny_gguf.nomic_bert import NomicBert
-from tests.tiny_gguf.qwen3 import Qwen3
+from tests.tiny_gguf.qwen3 import Qwen3, Qwen3Reranker
 
-__all__ = ["Bert", "BertReranker", "JinaBert", "NomicBert", "Qwen3", "TinyModel"]
+__all__ = ["Bert", "BertReranker", "JinaBert", "NomicBert", "Qwen3", "Qwen3Reranker", "TinyModel"]

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.tiny_gguf.layers import attention, causal_mask, rms_norm, rotate, silu, split_heads
+from tests.tiny_gguf.layers import (
+    attention,
+    causal_mask,
+    rms_norm,
+    rotate,
+    silu,
+    softmax,
+    split_heads,
+)
 from tests.tiny_gguf.model_file import TinyModel
-from tests.tiny_gguf.vocabularies import BytePairs
+from tests.tiny_gguf.vocabularies import BytePairs, ChatBytePairs
 
 if TYPE_CHECKING:
     import gguf
@@ -68,3 +76,39 @@ class Qwen3(TinyModel):
 
     def normalize(self, name: str, x: np.ndarray) -> np.ndarray:
         return rms_norm(x, self.weight(name), self.epsilon)
+
+
+class Qwen3Reranker(Qwen3):
+    """Qwen3-Reranker: the share of "yes" against "no" at the last token of a prompt.
+
+    The labels stand in the order that the argument gives them.
+    """
+
+    pooling = "rank"
+    vocabulary = ChatBytePairs()
+    positions = 128
+    opening, turn = "judge: yes or no\nquery: ", "\ndocument: "
+
+    def __init__(self, seed: int = 1, labels: tuple[str, str] = ("yes", "no")) -> None:
+        self.labels = labels
+        super().__init__(seed)
+
+    def declare(self) -> None:
+        super().declare()
+        self.matrix("cls.output", 2, self.width)
+
+    def metadata(self, writer: gguf.GGUFWriter) -> None:
+        super().metadata(writer)
+        writer.add_classifier_output_labels(list(self.labels))
+        start, end = self.vocabulary.control
+        template = f"{start}{self.opening}{{query}}{self.turn}{{document}}{end}\n{start}answer\n"
+        writer.add_string("tokenizer.chat_template.rerank", template)
+
+    def encode_pair(self, query: str, document: str) -> list[int]:
+        start, end = self.vocabulary.control
+        text = f"{self.opening}{query}{self.turn}{document}"
+        return self.vocabulary.encode_prompt(start, text, end, "\n", start, "answer\n")
+
+    def embed(self, ids: list[int]) -> np.ndarray:
+        """Return the shares of the two labels."""
+        return softmax(self.project("cls.output", self.hidden(ids)[-1]))

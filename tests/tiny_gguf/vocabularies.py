@@ -78,9 +78,11 @@ class BytePairs:
         ("th", "e"), ("Ġ", "the"), ("e", "r"), ("i", "n"), ("in", "g"), ("Ġ", "s"), ("s", "e"),
     )  # fmt: skip
 
+    control: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         joined = ["".join(pair) for pair in self.merges]
-        self.tokens = [*_letters_of_bytes(), *dict.fromkeys(joined), self.end]
+        self.tokens = [*_letters_of_bytes(), *dict.fromkeys(joined), self.end, *self.control]
         self.ids = {token: number for number, token in enumerate(self.tokens)}
 
     def encode(self, text: str) -> list[int]:
@@ -91,6 +93,13 @@ class BytePairs:
             pieces = [letters[byte] for byte in word.encode()]
             ids += [self.ids[piece] for piece in self._merged(pieces)]
         return [*ids, self.ids[self.end]]
+
+    def encode_prompt(self, *parts: str) -> list[int]:
+        """Return the tokens of parts of a prompt; a part that is a control token is that token."""
+        ids = []
+        for part in parts:
+            ids += [self.ids[part]] if part in self.control else self.encode(part)[:-1]
+        return ids
 
     def _merged(self, pieces: list[str]) -> list[str]:
         while True:
@@ -105,12 +114,19 @@ class BytePairs:
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre("qwen2")
         writer.add_token_list(self.tokens)
-        writer.add_token_types([CONTROL if token == self.end else NORMAL for token in self.tokens])
+        controls = {self.end, *self.control}
+        writer.add_token_types([CONTROL if token in controls else NORMAL for token in self.tokens])
         writer.add_token_merges([" ".join(pair) for pair in self.merges])
         writer.add_eos_token_id(self.ids[self.end])
         writer.add_pad_token_id(self.ids[self.end])
         writer.add_add_bos_token(False)
         writer.add_add_eos_token(True)
+
+
+class ChatBytePairs(BytePairs):
+    """With the control tokens around the turns of a conversation."""
+
+    control = ("<|im_start|>", "<|im_end|>")
 
 
 class Unigram:

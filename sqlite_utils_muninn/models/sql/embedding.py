@@ -1,15 +1,13 @@
-"""What this room puts on a connection: models by name, embeddings and tokens."""
+"""Texts to vectors, one by one and many at once."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils_muninn.bridge import Function, Module, Parameter, Pointer, TableFunction
-from sqlite_utils_muninn.models import lembed
-from sqlite_utils_muninn.models.errors import ModelFileError
+from sqlite_utils_muninn.bridge import Function, Parameter, TableFunction
 from sqlite_utils_muninn.models.names import lookup
-from sqlite_utils_muninn.models.table import ModelsTable
+from sqlite_utils_muninn.models.sql.parameters import MODEL, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +18,8 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.models.model import Model
     from sqlite_utils_muninn.settings import Host
 
-__all__ = ["lookup", "surface"]
-
 _BATCH = "muninn_embed_batch"
 
-_MODEL = Parameter("model", kind="text", help="Name of a model, or the path of a .gguf file.")
-_TEXT = Parameter("text", kind="text")
 _ROLE = Parameter(
     "role", None, kind="text", help="'query' or 'document': puts the model's prefix before."
 )
@@ -35,57 +29,8 @@ _DIMENSIONS = Parameter(
 
 
 def surface(host: Host) -> list[Declaration]:
-    """Return the functions and tables of models, as far as the host allows them."""
-    return [
-        *_registration(host),
-        *_embedding(host),
-        *_tokens(host),
-        *lembed.surface(host),
-    ]
+    """Return the functions that embed."""
 
-
-def _registration(host: Host) -> list[Declaration]:
-    def embed_model(db: Database, path: str, n_ctx: int | None) -> Pointer:
-        from sqlite_utils_muninn.models.registry import registry
-
-        if host.public:
-            raise PermissionError("muninn_embed_model: files cannot be named on this connection")
-        try:
-            return Pointer(registry().open(path, host.models_directory, context=n_ctx))
-        except ModelFileError:  # "failed to load PATH: why" is a whole sentence
-            raise
-        except ValueError as error:
-            raise ValueError(f"muninn_embed_model: {error}") from error
-
-    def connect(db: Database, schema: str, table: str, arguments: list[str]) -> ModelsTable:
-        return ModelsTable(db, host)
-
-    return [
-        Function(
-            "muninn_embed_model",
-            (
-                Parameter(
-                    "path", kind="text", help="A GGUF file, or the name of an installed one."
-                ),
-                Parameter("n_ctx", None, kind="integer", help="Most tokens read of one text."),
-            ),
-            embed_model,
-            help="A model for the model column of temp.muninn_models.",
-            returns="pointer",
-            safety="directonly",
-        ),
-        Module(
-            "muninn_models",
-            ModelsTable,
-            create=connect,
-            connect=connect,
-            help="The models of this connection by name; INSERT registers, DELETE forgets.",
-            eponymous=True,
-        ),
-    ]
-
-
-def _embedding(host: Host) -> list[Declaration]:
     def embed(
         db: Database, model: str, text: str, role: str | None = None, dimensions: int | None = None
     ) -> bytes:
@@ -106,7 +51,7 @@ def _embedding(host: Host) -> list[Declaration]:
     return [
         Function(
             "muninn_embed",
-            (_MODEL, _TEXT, _ROLE, _DIMENSIONS),
+            (MODEL, TEXT, _ROLE, _DIMENSIONS),
             embed,
             help="The embedding of a text, of length 1.",
             returns="blob of 4 * dimensions bytes",
@@ -116,7 +61,7 @@ def _embedding(host: Host) -> list[Declaration]:
             _BATCH,
             ("idx INTEGER", "embedding BLOB"),
             (
-                _MODEL,
+                MODEL,
                 Parameter("texts_json", kind="text", help="JSON array of texts; null gives NULL."),
                 _ROLE,
                 _DIMENSIONS,
@@ -127,50 +72,9 @@ def _embedding(host: Host) -> list[Declaration]:
         ),
         Function(
             "muninn_model_dim",
-            (_MODEL,),
+            (MODEL,),
             model_dim,
             help="The number of dimensions of a model's embeddings.",
-            returns="integer",
-        ),
-    ]
-
-
-def _tokens(host: Host) -> list[Declaration]:
-    def tokenize(db: Database, model: str, text: str) -> str:
-        host.check_text("muninn_tokenize", text)
-        return json.dumps(lookup(db, host, model, "muninn_tokenize").tokenize(text))
-
-    def tokenize_text(db: Database, model: str, text: str) -> str:
-        host.check_text("muninn_tokenize_text", text)
-        pieces = lookup(db, host, model, "muninn_tokenize_text").pieces(text)
-        return json.dumps(pieces, ensure_ascii=False)
-
-    def token_count(db: Database, model: str, text: str) -> int:
-        host.check_text("muninn_token_count", text)
-        return lookup(db, host, model, "muninn_token_count").token_count(text)
-
-    return [
-        Function(
-            "muninn_tokenize",
-            (_MODEL, _TEXT),
-            tokenize,
-            help="The tokens that a model reads, special ones included.",
-            returns="JSON array of ids",
-            json=True,
-        ),
-        Function(
-            "muninn_tokenize_text",
-            (_MODEL, _TEXT),
-            tokenize_text,
-            help="What each of those tokens stands for.",
-            returns="JSON array of texts",
-            json=True,
-        ),
-        Function(
-            "muninn_token_count",
-            (_MODEL, _TEXT),
-            token_count,
-            help="How many tokens a model reads of a text.",
             returns="integer",
         ),
     ]

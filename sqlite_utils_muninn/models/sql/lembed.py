@@ -26,7 +26,7 @@ from sqlite_utils_muninn.bridge import (
 )
 from sqlite_utils_muninn.models.model import Model
 from sqlite_utils_muninn.models.names import UnknownNameError, lookup
-from sqlite_utils_muninn.models.table import NamedModels
+from sqlite_utils_muninn.models.sql.table import NamedModels
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration, Query
@@ -128,7 +128,7 @@ def _models(host: Host) -> list[Declaration]:
 
 
 def _functions(host: Host) -> list[Declaration]:
-    from sqlite_utils_muninn.models.sql import embed_one
+    from sqlite_utils_muninn.models.sql.embedding import embed_one
 
     def embed_default(db: Database, text: str) -> bytes:
         try:

@@ -1,0 +1,21 @@
+"""What this room puts on a connection, one file for each kind of work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlite_utils_muninn.models.names import lookup
+from sqlite_utils_muninn.models.sql import embedding, lembed, registration, reranking, tokens
+
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.bridge import Declaration
+    from sqlite_utils_muninn.settings import Host
+
+__all__ = ["lookup", "surface"]
+
+_PARTS = (registration, embedding, tokens, reranking, lembed)
+
+
+def surface(host: Host) -> list[Declaration]:
+    """Return the functions and tables of models, as far as the host allows them."""
+    return [declaration for part in _PARTS for declaration in part.surface(host)]
