@@ -9,7 +9,7 @@ without the GIL; this half checks arguments and words errors.
 """
 
 from .attach import attach, find
-from .database import Database, Interrupted, SQLError, quote, quote_table, split_table
+from .database import Database, Dictionary, Interrupted, SQLError, quote, quote_table, split_table
 from .declare import REQUIRED, Declaration, Function, Module, Parameter, TableFunction
 from .table import MISSING, NOCHANGE, Plan, Pointer, Query, Rows, VirtualTable
 
@@ -19,6 +19,7 @@ __all__ = [
     "REQUIRED",
     "Database",
     "Declaration",
+    "Dictionary",
     "Function",
     "Interrupted",
     "Module",

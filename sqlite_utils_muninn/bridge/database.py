@@ -48,17 +48,25 @@ class Database(_vtbridge.Database):
         self.state: dict[str, Any] = {}
 
     def columns(
-        self, sql: str, parameters: Sequence[Any] = (), kinds: Sequence[str] = ()
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        kinds: Sequence[str] = (),
+        *,
+        dictionary: _vtbridge.Dictionary | None = None,
+        limit: int = 0,
     ) -> tuple[Any, ...]:
         """Run one statement and give its columns.
 
         ``kinds`` has one word for each column: "integer" (int64 array), "real" (float64 array, NULL
-        is NaN), "vector:384" (float32 array of shape (rows, 384)), "text", "blob" or "any" (lists).
-        Raises TypeError where a value is of another type.
+        is NaN), "vector:384" (float32 array of shape (rows, 384)), "text", "blob" or "any" (lists),
+        or "code" (int32 array of codes in ``dictionary``, NULL is -1: values of any type at the
+        price of integers). Raises TypeError where a value is of another type, and MemoryError when
+        the columns take more than ``limit`` bytes.
         """
         import numpy as np
 
-        found = self.read_columns(sql, parameters, tuple(kinds))
+        found = self.read_columns(sql, parameters, tuple(kinds), dictionary, limit)
         return tuple(c if isinstance(c, list) else np.asarray(c) for c in found)
 
     def load_library(self, path: str | Path, entry_point: str) -> None:
@@ -79,6 +87,9 @@ class Database(_vtbridge.Database):
         function = getattr(library, entry_point)
         self.initialize(ctypes.cast(function, ctypes.c_void_p).value)
 
+
+Dictionary = _vtbridge.Dictionary
+"""Distinct values, each with a code: 0, 1, 2, ... in order of first appearance."""
 
 _libraries: dict[str, int] = {}
 _libraries_lock = threading.Lock()

@@ -149,6 +149,17 @@ extern PyTypeObject *database_type;
 extern PyType_Spec buffer_spec;
 extern PyTypeObject *buffer_type;
 
+/* ---- Dictionaries of values (dictionary.c) ---- */
+
+typedef struct Dictionary Dictionary;
+extern PyType_Spec dictionary_spec;
+extern PyTypeObject *dictionary_type;
+/* These run without the GIL, between dictionary_fill(1) and dictionary_fill(0). */
+int32_t dictionary_encode(Dictionary *dictionary, sqlite_api api, sqlite3_stmt *statement,
+                          int column); /* -1: NULL, -2: no memory */
+size_t dictionary_bytes(const Dictionary *dictionary);
+void dictionary_fill(Dictionary *dictionary, int filling);
+
 PyObject *database_known(sqlite3 *db); /* its handle, or None */
 Database *database_for(sqlite3 *db, sqlite_api api, PyTypeObject *type);
 void database_hold(Database *database);    /* one more registration */

@@ -184,6 +184,7 @@ typedef struct {
     PyObject *keep; /* objects made for bindings */
     CachedStatement *cached;
     sqlite3_stmt *statement;
+    size_t limit; /* bytes that columns may take; 0: no limit */
 } Run;
 
 static int bind_parameters(Run *run)
@@ -273,7 +274,7 @@ static void run_end(Run *run)
 
 /* ---- Results: collected without the GIL, made into Python objects afterwards ---- */
 
-enum { KIND_ANY, KIND_INTEGER, KIND_REAL, KIND_TEXT, KIND_BLOB, KIND_VECTOR };
+enum { KIND_ANY, KIND_INTEGER, KIND_REAL, KIND_TEXT, KIND_BLOB, KIND_CODE, KIND_VECTOR };
 
 typedef struct {
     union {
@@ -292,6 +293,7 @@ typedef struct {
     size_t used, room;
     char *heap;
     size_t heap_used, heap_room;
+    Dictionary *dictionary; /* of codes */
 } Sink;
 
 static int grow(char **data, size_t *room, size_t used, size_t more)
@@ -323,6 +325,7 @@ static int sink_add(Sink *sink, const void *data, size_t size)
 }
 
 #define WRONG_TYPE (-2)
+#define TOO_LARGE (-3)
 
 static int sink_item(Sink *sink, sqlite_api api, sqlite3_stmt *statement, int column)
 {
@@ -372,6 +375,10 @@ static int sink_take(Sink *sink, sqlite_api api, sqlite3_stmt *statement, int co
         int is_number = type == SQLITE_FLOAT || type == SQLITE_INTEGER || type == SQLITE_NULL;
         return is_number ? sink_add(sink, &value, sizeof(value)) : WRONG_TYPE;
     }
+    case KIND_CODE: {
+        int32_t code = dictionary_encode(sink->dictionary, api, statement, column);
+        return code == -2 ? SQLITE_NOMEM : sink_add(sink, &code, sizeof(code));
+    }
     case KIND_VECTOR: {
         const void *blob = SQ(api, column_blob)(statement, column);
         size_t length = SQ(api, column_bytes)(statement, column);
@@ -393,6 +400,20 @@ static int sink_take(Sink *sink, sqlite_api api, sqlite3_stmt *statement, int co
     }
 }
 
+static size_t sinks_bytes(const Sink *sinks, int width)
+{
+    size_t bytes = 0;
+    const Dictionary *counted = NULL; /* one dictionary serves all columns */
+    for (int i = 0; i < width; i++) {
+        bytes += sinks[i].room + sinks[i].heap_room;
+        if (sinks[i].dictionary != NULL && counted == NULL) {
+            counted = sinks[i].dictionary;
+            bytes += dictionary_bytes(counted);
+        }
+    }
+    return bytes;
+}
+
 /* Steps to the end; *failed is the column that had a wrong type. Without the GIL. */
 static int drain(Run *run, Sink *sinks, int width, Py_ssize_t *rows, int *failed)
 {
@@ -407,6 +428,9 @@ static int drain(Run *run, Sink *sinks, int width, Py_ssize_t *rows, int *failed
             }
         }
         ++*rows;
+        if (run->limit > 0 && *rows % 4096 == 0 && sinks_bytes(sinks, width) > run->limit) {
+            return TOO_LARGE;
+        }
     }
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
@@ -435,6 +459,10 @@ static int collect(Run *run, Sink *sinks, int width, Py_ssize_t *rows)
             PyErr_Format(PyExc_TypeError, "row %zd, column %d: not %s", *rows + 1, failed + 1,
                          kinds[sinks[failed].kind]);
         }
+        return -1;
+    }
+    if (code == TOO_LARGE) {
+        PyErr_Format(PyExc_MemoryError, "more than %zu bytes after %zd rows", run->limit, *rows);
         return -1;
     }
     if (code == SQLITE_NOMEM) {
@@ -491,7 +519,7 @@ static PyObject *rows_object(const Sink *sinks, int width, Py_ssize_t rows)
 
 static Run run_of(Database *database, PyObject *sql, PyObject *parameters)
 {
-    Run run = {database, sql, parameters, NULL, NULL, NULL};
+    Run run = {database, sql, parameters, NULL, NULL, NULL, 0};
     return run;
 }
 
@@ -545,7 +573,7 @@ static void buffer_dealloc(PyObject *self)
 static PyObject *buffer_interface(PyObject *self, void *unused)
 {
     const Buffer *buffer = (const Buffer *)self;
-    static const char *const codes[] = {"", "i8", "f8", "", "", "f4"};
+    static const char *const codes[] = {"", "i8", "f8", "", "", "i4", "f4"};
     const uint16_t probe = 1;
     const char *order = *(const char *)&probe ? "<" : ">";
     (void)unused;
@@ -583,7 +611,8 @@ PyType_Spec buffer_spec = {
 
 static PyObject *column_object(Sink *sink, Py_ssize_t rows)
 {
-    if (sink->kind == KIND_INTEGER || sink->kind == KIND_REAL || sink->kind == KIND_VECTOR) {
+    if (sink->kind == KIND_INTEGER || sink->kind == KIND_REAL || sink->kind == KIND_CODE ||
+        sink->kind == KIND_VECTOR) {
         allocfunc allocate = (allocfunc)PyType_GetSlot(buffer_type, Py_tp_alloc);
         Buffer *buffer = (Buffer *)allocate(buffer_type, 0);
         if (buffer != NULL) {
@@ -612,12 +641,12 @@ static PyObject *column_object(Sink *sink, Py_ssize_t rows)
 
 static int sink_kind(Sink *sink, PyObject *kind)
 {
-    static const char *const names[] = {"any", "integer", "real", "text", "blob"};
+    static const char *const names[] = {"any", "integer", "real", "text", "blob", "code"};
     const char *name = PyUnicode_AsUTF8AndSize(kind, NULL);
     if (name == NULL) {
         return -1;
     }
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         if (strcmp(name, names[i]) == 0) {
             sink->kind = i;
             return 0;
@@ -633,7 +662,29 @@ static int sink_kind(Sink *sink, PyObject *kind)
     return 0;
 }
 
-static PyObject *columns_of(Run *run, PyObject *kinds)
+/* Gives the columns of codes their dictionary. -1 with an exception set. */
+static int sink_dictionary(Sink *sink, Dictionary *dictionary)
+{
+    if (sink->kind == KIND_CODE && dictionary == NULL) {
+        PyErr_SetString(PyExc_ValueError, "a column of codes needs a dictionary");
+        return -1;
+    }
+    sink->dictionary = sink->kind == KIND_CODE ? dictionary : NULL;
+    return 0;
+}
+
+static int collect_codes(Run *run, Sink *sinks, int width, Py_ssize_t *rows, Dictionary *dictionary)
+{
+    if (dictionary == NULL) {
+        return collect(run, sinks, width, rows);
+    }
+    dictionary_fill(dictionary, 1);
+    int outcome = collect(run, sinks, width, rows);
+    dictionary_fill(dictionary, 0);
+    return outcome;
+}
+
+static PyObject *columns_of(Run *run, PyObject *kinds, Dictionary *dictionary)
 {
     int width = SQ(run->database->api, column_count)(run->statement);
     if (PyTuple_Size(kinds) != width) {
@@ -644,10 +695,11 @@ static PyObject *columns_of(Run *run, PyObject *kinds)
     Sink *sinks = calloc(width ? width : 1, sizeof(Sink));
     int failed = sinks == NULL;
     for (int i = 0; !failed && i < width; i++) {
-        failed = sink_kind(&sinks[i], PyTuple_GetItem(kinds, i)) < 0;
+        failed = sink_kind(&sinks[i], PyTuple_GetItem(kinds, i)) < 0 ||
+                 sink_dictionary(&sinks[i], dictionary) < 0;
     }
     PyObject *columns = NULL;
-    if (!failed && collect(run, sinks, width, &rows) == 0) {
+    if (!failed && collect_codes(run, sinks, width, &rows, dictionary) == 0) {
         columns = PyTuple_New(width);
     }
     for (int i = 0; columns != NULL && i < width; i++) {
@@ -664,16 +716,23 @@ static PyObject *columns_of(Run *run, PyObject *kinds)
 
 PyObject *database_columns(Database *database, PyObject *arguments)
 {
-    PyObject *sql, *given, *given_kinds, *columns = NULL;
-    if (!PyArg_ParseTuple(arguments, "UOO", &sql, &given, &given_kinds)) {
+    PyObject *sql, *given, *given_kinds, *dictionary = Py_None, *columns = NULL;
+    Py_ssize_t limit = 0;
+    if (!PyArg_ParseTuple(arguments, "UOO|On", &sql, &given, &given_kinds, &dictionary, &limit)) {
+        return NULL;
+    }
+    if (dictionary != Py_None && !PyObject_TypeCheck(dictionary, dictionary_type)) {
+        PyErr_SetString(PyExc_TypeError, "codes need a Dictionary");
         return NULL;
     }
     PyObject *parameters = PySequence_Tuple(given);
     PyObject *kinds = PySequence_Tuple(given_kinds);
     if (parameters != NULL && kinds != NULL) {
         Run run = run_of(database, sql, parameters);
+        run.limit = limit > 0 ? (size_t)limit : 0;
         if (run_start(&run) == 0) {
-            columns = columns_of(&run, kinds);
+            columns = columns_of(&run, kinds,
+                                 dictionary == Py_None ? NULL : (Dictionary *)dictionary);
         }
         run_end(&run);
     }

@@ -39,8 +39,11 @@ PyMODINIT_FUNC PyInit__vtbridge(void)
     PyObject *module = PyModule_Create(&definition);
     database_type = (PyTypeObject *)PyType_FromSpec(&database_spec);
     buffer_type = (PyTypeObject *)PyType_FromSpec(&buffer_spec);
+    dictionary_type = (PyTypeObject *)PyType_FromSpec(&dictionary_spec);
     if (module == NULL || database_type == NULL || buffer_type == NULL ||
-        PyModule_AddObjectRef(module, "Database", (PyObject *)database_type) < 0) {
+        dictionary_type == NULL ||
+        PyModule_AddObjectRef(module, "Database", (PyObject *)database_type) < 0 ||
+        PyModule_AddObjectRef(module, "Dictionary", (PyObject *)dictionary_type) < 0) {
         Py_XDECREF(module);
         return NULL;
     }
