@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.models.names import lookup
-from sqlite_utils_muninn.models.sql import embedding, lembed, registration, reranking, tokens
+from sqlite_utils_muninn.models.sql import (
+    embedding,
+    lembed,
+    registration,
+    reranking,
+    similarity,
+    splitting,
+    tokens,
+)
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Declaration
@@ -13,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["lookup", "surface"]
 
-_PARTS = (registration, embedding, tokens, reranking, lembed)
+_PARTS = (registration, embedding, tokens, splitting, reranking, similarity, lembed)
 
 
 def surface(host: Host) -> list[Declaration]:
