@@ -97,7 +97,7 @@ def about_rows(attack: Attack, recipe: str) -> Iterator[dict[str, str]]:
         "trademarks": attack.copyright,
         "terms_of_use": notices.TERMS_URL,
         "changes": notices.CHANGES,
-        "source": f"https://pypi.org/project/{PACKAGE}/",
+        "source": f"the Python package {PACKAGE}",
         "recipe": recipe,
     }
     return ({"name": name, "value": value} for name, value in about.items())

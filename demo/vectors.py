@@ -18,8 +18,9 @@ def pull_model() -> None:
 
 
 def embed_objects(database: Path) -> None:
-    """Embeds what is new or changed in the objects table."""
-    sqlite_utils("embed", str(database), "objects", "name", "description", "-m", MODEL)
+    """Embeds what is new or changed in the objects table, of what is still in force."""
+    where = ("--where", "status = 'current'")
+    sqlite_utils("embed", str(database), "objects", "name", "description", *where, "-m", MODEL)
 
 
 def sqlite_utils(*arguments: str) -> None:
