@@ -1,0 +1,106 @@
+"""A real server on loopback and a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# Chromium must ask nobody but the server: the machine may have no other network.
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """`datasette library.db` over embedded tables, as a process of its own."""
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    pytest.importorskip("gguf", reason="gguf is not installed: tiny models cannot be written")
+    folder = tmp_path_factory.mktemp("server")
+    config = folder / "datasette.json"
+    library = write_library(folder)
+    options = {"models": {"tiny": str(folder / "tiny.gguf")}, "models_directory": str(folder)}
+    config.write_text(json.dumps({"plugins": {"datasette-muninn": options}}))
+    program = [sys.executable, "-m", "datasette", "serve", str(library), "-c", str(config)]
+    process = subprocess.Popen(
+        [*program, "--port", "0"], stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    try:
+        yield address_of(process)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def write_library(folder: Path) -> Path:
+    from sqlite_utils_muninn import Host, connect
+    from tests.tiny_gguf import Bert
+
+    Bert().write(folder / "tiny.gguf")
+    host = Host(models={"tiny": str(folder / "tiny.gguf")}, models_directory=folder)
+    conn = connect(folder / "library.db", host, isolation_level=None)
+    conn.execute("CREATE TABLE books (id INTEGER PRIMARY KEY, title TEXT)")
+    conn.executemany("INSERT INTO books(title) VALUES (?)", [(f"Book {i}",) for i in range(40)])
+    conn.execute(
+        "CREATE VIRTUAL TABLE books_vectors "
+        "USING hnsw_text(model='tiny', content='books', content_column='title')"
+    )
+    conn.execute("INSERT INTO books_vectors(rowid) SELECT id FROM books")
+    conn.close()
+    return folder / "library.db"
+
+
+def address_of(process: Any) -> str:
+    """The address that the server says it runs on."""
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+            return found[0]
+    raise AssertionError("".join(seen))
+
+
+@pytest.fixture
+def browse() -> Iterator[Callable[..., Any]]:
+    """Opens browsers; `scripts=False` for one without JavaScript."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("chromium or chromedriver is not installed")
+    opened = []
+
+    def open_browser(width: int = 1000, height: int = 800, scripts: bool = True) -> Any:
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for flag in (*FLAGS, f"--window-size={width},{height}"):
+            options.add_argument(flag)
+        if not scripts:
+            value = {"profile.managed_default_content_settings.javascript": 2}
+            options.add_experimental_option("prefs", value)
+        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+        opened.append(browser)
+        return browser
+
+    yield open_browser
+    for browser in opened:
+        browser.quit()
