@@ -31,6 +31,9 @@ _COLUMNS = ("name", "task", "dimensions", "context", "size", "licence", "path")
 
 def register(group: click.Group) -> None:
     """Hang the commands under a group, as `sqlite-utils muninn`."""
+    from sqlite_utils_muninn.commands import model_quality
+
+    model_quality.register(models)
     group.add_command(models)
 
 
@@ -60,8 +63,8 @@ def list_models(installed: bool, directory: Path | None, **output: Any) -> None:
     \b
         sqlite-utils muninn models list --table
     """
-    with _plain_errors():
-        store = _store(directory)
+    with plain_model_errors():
+        store = open_store(directory)
         rows = [_row(name, known, here) for name, known, here in _all_models(store)]
         write_rows(_COLUMNS, [row for row in rows if row[-1] or not installed], **output)
 
@@ -89,13 +92,13 @@ def pull(names: tuple[str, ...], download: bool, silent: bool, directory: Path |
     """
     from sqlite_utils_muninn.models.files.install import Watcher, install
 
-    with _plain_errors():
-        store = _store(directory)
+    with plain_model_errors():
+        store = open_store(directory)
         for known in [store.catalogue.find(name) for name in names]:
             with _Bar(silent) as bar:
-                watcher = Watcher(bar.say, bar.progress, _try_out)
+                watcher = Watcher(bar.say, bar.progress, try_out)
                 model = install(known, store, watcher, download=download)
-            click.echo(f"{model.name}: {model.path} ({_megabytes(model.size)})")
+            click.echo(f"{model.name}: {model.path} ({megabytes(model.size)})")
 
 
 @models.command()
@@ -124,14 +127,14 @@ def add(name: str, path: Path, directory: Path | None, **options: Any) -> None:
     """
     from sqlite_utils_muninn.models.files.classifier import check_classifier
 
-    with _plain_errors():
-        store = _store(directory)
+    with plain_model_errors():
+        store = open_store(directory)
         known = store.catalogue.get(name)
-        _try_out(path)
+        try_out(path)
         if options["pooling"] == "rank" or (known and known.task == "reranking"):
             check_classifier(path)
         model = store.add(name, path, **options)
-        click.echo(f"{model.name}: {model.path} ({_megabytes(model.size)})")
+        click.echo(f"{model.name}: {model.path} ({megabytes(model.size)})")
 
 
 @models.command()
@@ -145,8 +148,8 @@ def show(name: str, directory: Path | None) -> None:
     \b
         sqlite-utils muninn models show all-MiniLM-L6-v2
     """
-    with _plain_errors():
-        store = _store(directory)
+    with plain_model_errors():
+        store = open_store(directory)
         known, here = store.catalogue.get(name), store.get(name)
         if known is None and here is None:
             store.find(name)  # raises, naming the nearest
@@ -164,8 +167,8 @@ def remove(name: str, directory: Path | None) -> None:
     \b
         sqlite-utils muninn models remove bge-m3
     """
-    with _plain_errors():
-        store = _store(directory)
+    with plain_model_errors():
+        store = open_store(directory)
         model = store.remove(name)
         did = "Deleted" if store.owns(model.path) else "Forgot, but left in place,"
         click.echo(f"{did} {model.path}")
@@ -182,12 +185,12 @@ def path(name: str | None, directory: Path | None) -> None:
     \b
         sqlite-utils muninn models path all-MiniLM-L6-v2
     """
-    with _plain_errors():
-        store = _store(directory)
+    with plain_model_errors():
+        store = open_store(directory)
         click.echo(store.find(name).path if name else store.directory)
 
 
-def _store(directory: Path | None) -> ModelStore:
+def open_store(directory: Path | None) -> ModelStore:
     from sqlite_utils_muninn.models.files.store import ModelStore
     from sqlite_utils_muninn.settings import default_models_directory
 
@@ -198,7 +201,7 @@ def _store(directory: Path | None) -> ModelStore:
     return store
 
 
-def _try_out(path: Path) -> None:
+def try_out(path: Path) -> None:
     """Open a new file in another process first: a corrupt one may kill the one that opens it."""
     from sqlite_utils_muninn.models import probe
     from sqlite_utils_muninn.models.llama import LlamaMissingError
@@ -243,6 +246,8 @@ def _description(known: KnownModel | None, here: InstalledModel | None) -> dict[
     """Return the facts of the catalogue, of the index and of the file, under their own heads."""
     import dataclasses
 
+    from sqlite_utils_muninn.models.files.facts import facts_of
+
     description: dict[str, Any] = {"name": known.name if known else here and here.name}
     if known:
         facts = {**dataclasses.asdict(known), "url": known.url}
@@ -256,22 +261,8 @@ def _description(known: KnownModel | None, here: InstalledModel | None) -> dict[
             key: value for key, value in record.items() if value is not None
         }
         if header := _header(here.path):
-            description["file"] = _header_facts(header)
+            description["file"] = facts_of(header)
     return description
-
-
-def _header_facts(header: Header) -> dict[str, Any]:
-    return {
-        "architecture": header.architecture,
-        "name": header.name,
-        "parameters": header.parameters,
-        "quantization": header.quantization,
-        "dimensions": header.dimensions,
-        "context": header.context,
-        "pooling": header.pooling,
-        "tokenizer": header.tokenizer,
-        "licence": header.licence,
-    }
 
 
 def _header(path: Path) -> Header | None:
@@ -284,16 +275,16 @@ def _header(path: Path) -> Header | None:
         return None
 
 
-def _megabytes(size: int | None) -> str:
+def megabytes(size: int | None) -> str:
     return f"{(size or 0) / 1e6:,.1f} MB"
 
 
 @contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_model_errors() -> Iterator[None]:
     """Turn what goes wrong with a model file into sqlite-utils' `Error: ...`."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # RuntimeError: llama-cpp-python is missing
         raise click.ClickException(str(error)) from error
 
 
@@ -323,7 +314,7 @@ class _Bar:
                 length=total,
                 file=sys.stderr,
                 show_percent=True,
-                item_show_func=lambda here: f"{_megabytes(here)} of {_megabytes(total)}",
+                item_show_func=lambda here: f"{megabytes(here)} of {megabytes(total)}",
             )
             self.bar.render_progress()
         self.bar.update(done - self.bar.pos, done)

@@ -259,6 +259,23 @@ class Weights:
         return token
 
 
+def quantize(source: Path, target: Path, file_type: int, threads: int) -> None:
+    """Write a model file again in another mix of tensor types (`ggml.FILE_TYPES`).
+
+    Native code that may abort: run it in another process. Raises ModelFileError.
+    """
+    lib = library()
+    params = lib.llama_model_quantize_default_params()
+    params.ftype = file_type
+    params.nthread = threads
+    with _collected() as lines:
+        code = lib.llama_model_quantize(
+            os.fsencode(source), os.fsencode(target), ctypes.byref(params)
+        )
+    if code:
+        raise ModelFileError(f"{source} cannot be quantized: {_reason(lines)}")
+
+
 class Context:
     """Working memory for batches of up to `size` tokens. One thread at a time may use it."""
 

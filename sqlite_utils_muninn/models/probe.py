@@ -12,8 +12,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
-import subprocess
 import sys
 import threading
 import zlib
@@ -23,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sqlite_utils_muninn.models import apart
 from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.models.files.checksum import sha256_of
 from sqlite_utils_muninn.models.files.header import Header, read_header
@@ -36,7 +35,6 @@ TEXTS = (
 
 _TIMEOUT = 300.0  # seconds; gigabytes from a slow disk
 _MOST_RECORDS = 200
-_ILLEGAL_INSTRUCTION = {-signal.SIGILL, 0xC000001D, 0xC000001D - (1 << 32)}  # POSIX, Windows
 
 
 class ProbeError(ModelFileError):
@@ -130,56 +128,15 @@ def _tried(header: Header) -> Probed | ProbeError:
 
 
 def _run(path: Path) -> dict[str, Any]:
-    """Return what a new process prints about the file. Raises ProbeError."""
+    """Return what a new process finds out about the file. Raises ProbeError."""
     if not sys.executable:  # embedded in another program: there is no Python to start
         return _examine(path)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "GGML_NO_BACKTRACE": "1",  # ggml would start a debugger
-    }
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__, os.path.abspath(path)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ProbeError(f"failed to load {path}: not done after {_TIMEOUT:.0f} seconds") from None
-    except OSError as error:
-        raise ProbeError(f"failed to load {path}: no process can try it ({error})") from error
-    return _understood(path, done)
-
-
-def _understood(path: Path, done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
-    answer: Any = None
-    if done.returncode == 0:
-        with contextlib.suppress(ValueError, IndexError):
-            answer = json.loads(done.stdout.splitlines()[-1])
-    if not isinstance(answer, dict):
-        raise ProbeError(f"failed to load {path}: {_cause_of_death(done)}")
-    if "error" in answer:
-        raise ProbeError(answer["error"])
-    return answer
-
-
-def _cause_of_death(done: subprocess.CompletedProcess[bytes]) -> str:
-    code = done.returncode
-    if code in _ILLEGAL_INSTRUCTION:
-        return (
-            "llama-cpp-python was built for another CPU and died of an illegal instruction; "
-            'reinstall it with CMAKE_ARGS="-DGGML_NATIVE=OFF" '
-            "pip install --force-reinstall --no-cache-dir llama-cpp-python"
-        )
-    lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines()]
-    said = f": {lines[-1][-300:]}" if lines and lines[-1] else ""
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"llama.cpp crashed on it ({signal.Signals(-code).name}{said})"
-    return f"the process that tried it ended with code {code}{said}"
+        return apart.run(__name__, os.path.abspath(path), timeout=_TIMEOUT)
+    except apart.ApartError as error:
+        said = str(error)
+        text = said if said.startswith("failed to load") else f"failed to load {path}: {said}"
+        raise ProbeError(text) from error
 
 
 def _records(directory: Path | None) -> dict[str, Any]:
@@ -228,19 +185,5 @@ def _examine(path: Path) -> dict[str, Any]:
     return {"dimensions": int(vectors.shape[1]), "pooling": header.pooling}
 
 
-def main(arguments: list[str]) -> int:
-    """Try the file that is named and print what it is, or the error, as one line of JSON."""
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is expected, its core is not
-    try:
-        answer: dict[str, Any] = _examine(Path(arguments[0]))
-    except (ProbeError, RuntimeError) as error:
-        answer = {"error": str(error)}
-    print(json.dumps(answer), flush=True)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(apart.main(lambda path: _examine(Path(path))))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sqlite_utils_muninn.models import probe
+from sqlite_utils_muninn.models import apart, probe
 from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.models.files.header import read_header
 from tests.models import raw_gguf
@@ -65,8 +65,8 @@ def test_illegal_instruction_says_how_to_build() -> None:
         capture_output=True,
         check=False,
     )
-    assert "GGML_NATIVE=OFF" in probe._cause_of_death(done)
-    assert "GGML_NATIVE=OFF" in probe._cause_of_death(
+    assert "GGML_NATIVE=OFF" in apart.cause_of_death(done)
+    assert "GGML_NATIVE=OFF" in apart.cause_of_death(
         subprocess.CompletedProcess([], 0xC000001D, b"", b"")
     )
 
