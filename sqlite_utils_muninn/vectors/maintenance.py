@@ -27,12 +27,12 @@ def optimize(storage: Storage) -> None:
     ]
     (used,) = storage.db.execute(f"SELECT count(*) FROM {storage.vectors('_rowids')}")[0]
     if places - used > max(CHUNK, LEAST_WASTE * places):
-        _write_vectors(storage, _collect(storage.blocks()))
+        _write_vectors(storage, _collected(storage.blocks()))
 
 
 def rebuild(storage: Storage) -> None:
     """Make everything anew from the vectors that are whole, in rows and in v_nodes."""
-    vectors = _collect(_whole_blocks(storage))
+    vectors = _rescued(storage)
     nodes = storage.name("nodes")
     if storage.texts:
         # A text can be embedded again: without its hash it counts as new.
@@ -50,25 +50,47 @@ def rebuild(storage: Storage) -> None:
     storage.prune(1)
 
 
-def _collect(blocks: Iterator[tuple[Ids, Matrix]]) -> dict[int, bytes]:
+def _collected(blocks: Iterator[tuple[Ids, Matrix]]) -> dict[int, bytes]:
     vectors: dict[int, bytes] = {}
     for ids, matrix in blocks:
-        finite: Any = np.isfinite(matrix).all(axis=1)
-        for id_, row, whole in zip(ids.tolist(), matrix, finite.tolist(), strict=True):
-            if whole:
-                vectors[id_] = row.tobytes()
+        vectors.update(zip(ids.tolist(), (row.tobytes() for row in matrix), strict=True))
     return vectors
 
 
-def _whole_blocks(storage: Storage) -> Iterator[tuple[Ids, Matrix]]:
-    """The chunks that can be read; the others are given up."""
-    rows = storage.db.execute(
-        f"SELECT c.chunk_id FROM {storage.vectors('_chunks')} c ORDER BY c.chunk_id"
-    )
-    for (chunk,) in rows:
+def _rescued(storage: Storage) -> dict[int, bytes]:
+    """Vectors of the chunks that can be read, by id.
+
+    vec0 writes down twice which id is in which place. Where the two differ, the place is given to
+    the id that its other record names too; what is left goes to whoever has no vector yet.
+    """
+    placed = _placed(storage)
+    by_place = {place: id_ for id_, place in placed.items()}
+    certain: dict[int, bytes] = {}
+    doubtful: list[tuple[int, bytes]] = []
+    for place, id_, vector in _readable(storage):
+        if placed.get(id_) == place:
+            certain[id_] = vector
+        else:
+            doubtful.append((by_place.get(place, id_), vector))
+    for id_, vector in doubtful:
+        certain.setdefault(id_, vector)
+    return certain
+
+
+def _readable(storage: Storage) -> Iterator[tuple[tuple[Any, Any], int, bytes]]:
+    """Place, id and vector of whatever is whole."""
+    for (chunk,) in storage.db.execute(f"SELECT chunk_id FROM {storage.vectors('_chunks')}"):
         found = storage.chunk(chunk)
-        if found is not None:
-            yield found
+        if found is None:
+            continue
+        ids, matrix = found
+        finite: Any = np.isfinite(matrix).all(axis=1)
+        for offset, id_, row, is_whole in zip(
+            storage.offsets(chunk), ids.tolist(), matrix, finite.tolist(), strict=True
+        ):
+            if is_whole:
+                yield (chunk, offset), id_, row.tobytes()
+        storage.check()
 
 
 def _write_vectors(storage: Storage, vectors: dict[int, bytes]) -> None:
@@ -99,6 +121,7 @@ def _problems(storage: Storage) -> Iterator[str]:
             f"{storage.table}_config has dimensions {config.get('dimensions')!r}, "
             f"the table has {storage.dimensions}"
         )
+    storage.db.execute(f"SELECT count(*) FROM {storage.name('edges')}")
     yield from _log_problems(storage)
     placed = _placed(storage)
     yield from _vector_problems(storage, placed)

@@ -35,13 +35,10 @@ class Reader:
     def __init__(self, storage: Storage, options: GraphOptions) -> None:
         self.storage = storage
         self.options = options
-        self._index: Index | None = None
 
     def index(self) -> Index:
         """The process-wide index of the table."""
-        index = shared_index(self.storage, self.options)
-        self._index = index  # keeps it alive with this connection
-        return index
+        return shared_index(self.storage, self.options)
 
     # ---- Searching ----
 

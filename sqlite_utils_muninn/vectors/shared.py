@@ -29,7 +29,8 @@ def shared_index(storage: Storage, options: GraphOptions) -> Index:
         # A crafted copy may claim the same id for vectors of another kind.
         if index is None or (index.dimensions, index.options) != (storage.dimensions, options):
             index = _indexes[key] = Index(storage.dimensions, options)
-        return index
+    connection(storage.db).indexes[storage.schema, storage.id] = index
+    return index
 
 
 def _file(storage: Storage) -> Any:
@@ -54,12 +55,19 @@ class Connection:
     """What a connection remembers about its vector tables."""
 
     transactions: dict[tuple[str, str], Transaction] = field(default_factory=dict)
+    indexes: dict[tuple[str, str], Index] = field(default_factory=dict)
+    """Keeps them alive: SQLite forgets its table objects at every change of the schema."""
+
+
+def connection(db: Database) -> Connection:
+    """What a connection remembers."""
+    found: Connection = db.state.setdefault(_STATE, Connection())
+    return found
 
 
 def transactions(db: Database) -> dict[tuple[str, str], Transaction]:
     """The connection's write transactions, by schema and table id."""
-    connection: Connection = db.state.setdefault(_STATE, Connection())
-    return connection.transactions
+    return connection(db).transactions
 
 
 def _forget() -> None:

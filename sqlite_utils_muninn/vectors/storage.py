@@ -40,7 +40,7 @@ BLOCK = 64  # chunks read at a time: between them a statement can be interrupted
 LOG_KEPT = 8192  # log rows kept for other connections to follow; who is further behind reloads
 PRUNED_EVERY = 512
 
-CONSTRAINT, CORRUPT = 19, 11
+CONSTRAINT, CORRUPT = 19, 267  # SQLITE_CONSTRAINT, SQLITE_CORRUPT_VTAB
 
 
 class Storage:

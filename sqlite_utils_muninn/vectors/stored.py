@@ -12,7 +12,7 @@ from . import maintenance
 from .blob import Matrix, vector
 from .reader import Ranked, Reader
 from .request import BOUNDS, Request, request, rowids
-from .shared import Transaction, transactions
+from .shared import Transaction, connection, transactions
 from .storage import CORRUPT, SHADOW, Storage
 from .writable import Writable
 
@@ -292,6 +292,9 @@ class StoredTable(Writable):
 
     def destroy(self) -> None:
         """DROP TABLE."""
+        key = self._key()
+        if key:
+            connection(self.db).indexes.pop(key, None)
         self.storage.drop(self.shadow)
 
 

@@ -98,7 +98,11 @@ def test_what_is_not_committed_is_seen_by_its_writer_only(connect: Connect, path
     writer.execute("BEGIN")
     writer.execute("DELETE FROM v WHERE rowid < 5")
     writer.execute("INSERT INTO v(rowid, vector) VALUES (-1, ?)", (blob(0, 1),))
+    assert nearest(reader) == [0, 1, 2]
+    held = shared_index()
+    before = held.position
     assert nearest(writer) == [-1, 5, 6]
+    assert held.position == before
     assert nearest(reader) == [0, 1, 2]
     writer.execute("ROLLBACK")
     assert nearest(writer) == nearest(reader) == [0, 1, 2]

@@ -36,7 +36,7 @@ ids = st.integers(-3, 40) | st.sampled_from([2**63 - 1, -(2**63)])
 numbers = st.floats(-100, 100, width=32, allow_subnormal=False)
 vectors = st.lists(numbers, min_size=DIMENSIONS, max_size=DIMENSIONS).map(tuple)
 rows = st.lists(st.tuples(ids, vectors), min_size=1, max_size=12)
-conns = st.integers(0, 2)
+conns = st.sampled_from([0, 0, 0, 1, 1, 2])  # the first one writes most
 
 Vector = tuple[float, ...]
 View = dict[int, Vector]
@@ -338,6 +338,12 @@ class Snapshots(RuleBasedStateMachine):
             if found is not None:
                 assert found == [(i, blob(view[i])) for i in sorted(view)]
                 assert self.ask(user, f"SELECT count(*) FROM {self.table}") == [(len(view),)]
+
+    @invariant()
+    def searches_agree(self) -> None:
+        for user in getattr(self, "users", []):
+            sql = f"SELECT rowid, distance FROM {self.table} WHERE vector MATCH ? AND k = 5"
+            self.compare(user, sql, (1.0,) * DIMENSIONS, 5, None)
 
     @rule(number=conns)
     def check(self, number: int) -> None:
