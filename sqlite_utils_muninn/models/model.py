@@ -55,6 +55,10 @@ class Model:
     """Whether a shortened embedding is layer-normalized before it is cut (nomic)."""
 
     @property
+    def known_dimensions(self) -> int:
+        return self.dimensions
+
+    @property
     def path(self) -> Path:
         return self.engine.header.path
 
@@ -71,6 +75,11 @@ class Model:
         return self.engine.pooling
 
     @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.engine.header.size
+
+    @property
     def is_reranker(self) -> bool:
         """Whether the model scores pairs of texts and has no embeddings."""
         return self.pooling == "rank"
@@ -83,8 +92,7 @@ class Model:
         """Return what the model wants before a query or a document. Raises ValueError."""
         if role is None:
             return ""
-        if role not in ROLES:
-            raise ValueError(f"role must be 'query' or 'document', got {role!r}")
+        check_role(role)
         return self.query_prefix if role == "query" else self.document_prefix
 
     def embed(
@@ -198,6 +206,12 @@ class Model:
             vectors = vectors[:, :dimensions]
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def check_role(role: str | None) -> None:
+    """Raise ValueError for what is no role of a text."""
+    if role is not None and role not in ROLES:
+        raise ValueError(f"role must be 'query' or 'document', got {role!r}")
 
 
 def _nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.models.errors import ModelFileError
@@ -11,6 +10,7 @@ from sqlite_utils_muninn.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
+    from sqlite_utils_muninn.models.backends.backend import TextModel
     from sqlite_utils_muninn.models.model import Model
     from sqlite_utils_muninn.settings import Host
 
@@ -27,7 +27,7 @@ class Registered:
 
     rowid: int
     name: str
-    model: Model
+    model: TextModel
 
 
 class Names:
@@ -35,13 +35,13 @@ class Names:
 
     def __init__(self) -> None:
         self.registered: dict[str, Registered] = {}
-        self.resolved: dict[str, Model] = {}
+        self.resolved: dict[str, TextModel] = {}
         """Names of the host and the models directory that were used here before."""
         self._next = 1
         self._before: dict[str, Registered] | None = None
         self._savepoints: dict[int, dict[str, Registered]] = {}
 
-    def add(self, name: str, model: Model) -> Registered:
+    def add(self, name: str, model: TextModel) -> Registered:
         """Give a model a name, which nothing registered may have."""
         from sqlite_utils_muninn.models.registry import named
 
@@ -88,11 +88,11 @@ def names_of(db: Database) -> Names:
     return names
 
 
-def lookup(db: Database, host: Host, name: str, caller: str = "") -> Model:
+def lookup(db: Database, host: Host, name: str, caller: str = "") -> TextModel:
     """Return the model of a name on a connection; `caller` starts the words of an error.
 
     In this order: names that SQL registered here, names of the host, installed models by name or
-    alias, and, where the host allows paths, a path that ends in .gguf.
+    alias, where the host allows paths a path that ends in .gguf, and what other backends know.
     Raises UnknownNameError, a ValueError, which lists what there is; ModelFileError where the file
     cannot be loaded; LlamaMissingError.
     """
@@ -104,23 +104,29 @@ def lookup(db: Database, host: Host, name: str, caller: str = "") -> Model:
     return names.resolved[name]
 
 
-def _resolved(names: Names, host: Host, name: str, caller: str) -> Model:
-    from sqlite_utils_muninn.models.files.store import ModelStore
-    from sqlite_utils_muninn.models.registry import registry
+def lookup_local(db: Database, host: Host, name: str, caller: str) -> Model:
+    """Do as `lookup` does, for what only llama.cpp in this process can do. Raises ValueError."""
+    from sqlite_utils_muninn.models.model import Model
 
-    directory = host.models_directory
+    model = lookup(db, host, name, caller)
+    if not isinstance(model, Model):
+        raise ValueError(_said(caller, f"model {name!r} is not computed by llama.cpp here"))
+    return model
+
+
+def _resolved(names: Names, host: Host, name: str, caller: str) -> TextModel:
+    from sqlite_utils_muninn.models.backends import backends
+
     try:
-        if name in host.models:
-            path = Path(host.models[name]).expanduser()
-            return registry().open_file(path, directory=directory, name=name)
-        if installed := ModelStore(directory).get(name):
-            return registry().open_installed(installed, directory=directory)
-        if not host.public and name.endswith(".gguf"):
-            return registry().open(name, directory)
+        for backend in backends():
+            if model := backend.open(name, host):
+                return model
     except ModelFileError as error:
         if host.public:  # the reason names files of the server; `db.last_error` has it
             raise ModelFileError(_said(caller, f"model {name!r} cannot be loaded")) from error
         raise ModelFileError(_said(caller, str(error))) from error
+    except PermissionError as error:
+        raise PermissionError(_said(caller, str(error))) from error
     raise UnknownNameError(_said(caller, _unknown(names, host, name)))
 
 

@@ -7,6 +7,7 @@ import os
 import threading
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlite_utils_muninn import settings
 from sqlite_utils_muninn.models.engine import Engine
@@ -16,6 +17,9 @@ from sqlite_utils_muninn.models.files.header import Header, read_header
 from sqlite_utils_muninn.models.files.store import InstalledModel, ModelStore
 from sqlite_utils_muninn.models.model import Model
 from sqlite_utils_muninn.models.probe import probed
+
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.models.backends.backend import TextModel
 
 MOST_CONTEXT = 8192
 """Tokens read of one text unless more are asked for: memory and time grow with them."""
@@ -126,20 +130,25 @@ class Registry:
         self._engines = {key: kept for key, kept in self._engines.items() if key[0][0] != path}
 
 
-def named(model: Model, name: str) -> Model:
-    """Return a model under another name.
+AnyModel = TypeVar("AnyModel", bound="TextModel")
+
+
+def named(model: AnyModel, name: str) -> AnyModel:
+    """Return a model, a dataclass, under another name.
 
     A file that the catalogue does not know by its bytes or name, but that the user calls by a name
     of the catalogue, gets the prefixes of that entry if it has as many dimensions.
     """
-    renamed = dataclasses.replace(model, name=name)
+    renamed: AnyModel = dataclasses.replace(model, name=name)  # type: ignore[type-var]
+    if not isinstance(renamed, Model) or renamed.query_prefix:
+        return renamed
     known = catalogue().get(name)
-    if known is None or known.dimensions != model.dimensions or model.query_prefix:
+    if known is None or known.dimensions != renamed.dimensions:
         return renamed
     return dataclasses.replace(
         renamed,
         query_prefix=known.query_prefix,
-        document_prefix=model.document_prefix or known.document_prefix,
+        document_prefix=renamed.document_prefix or known.document_prefix,
         layer_norm_before_cut=known.layer_norm_before_cut,
     )
 

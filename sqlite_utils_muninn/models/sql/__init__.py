@@ -9,6 +9,7 @@ from sqlite_utils_muninn.models.sql import (
     embedding,
     lembed,
     registration,
+    rembed,
     reranking,
     similarity,
     splitting,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["lookup", "surface"]
 
-_PARTS = (registration, embedding, tokens, splitting, reranking, similarity, lembed)
+_PARTS = (registration, embedding, tokens, splitting, reranking, similarity, lembed, rembed)
 
 
 def surface(host: Host) -> list[Declaration]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Database, Declaration
-    from sqlite_utils_muninn.models.model import Model
+    from sqlite_utils_muninn.models.backends.backend import TextModel
     from sqlite_utils_muninn.settings import Host
 
 _BATCH = "muninn_embed_batch"
@@ -84,7 +84,7 @@ def embed_one(
     db: Database,
     host: Host,
     caller: str,
-    model: Model,
+    model: TextModel,
     text: str,
     *,
     role: str | None = None,
@@ -96,7 +96,7 @@ def embed_one(
 
 
 def _vectors(
-    db: Database, host: Host, caller: str, model: Model, texts: Sequence[str], **how: Any
+    db: Database, host: Host, caller: str, model: TextModel, texts: Sequence[str], **how: Any
 ) -> np.ndarray:
     """Return vectors of texts as the host allows: little-endian float32."""
     check = host.watch(caller, db.check)
@@ -108,7 +108,7 @@ def _vectors(
 
 
 def _batch_columns(
-    db: Database, host: Host, model: Model, texts: Sequence[str | None], **how: Any
+    db: Database, host: Host, model: TextModel, texts: Sequence[str | None], **how: Any
 ) -> tuple[Any, Any]:
     """Return the columns of `muninn_embed_batch`: numbers of texts, and their vectors."""
     given = [text for text in texts if text is not None]

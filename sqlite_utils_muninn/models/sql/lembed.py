@@ -21,12 +21,12 @@ from sqlite_utils_muninn.bridge import (
     Plan,
     Pointer,
     Rows,
-    SQLError,
     TableFunction,
 )
 from sqlite_utils_muninn.models.model import Model
-from sqlite_utils_muninn.models.names import UnknownNameError, lookup
+from sqlite_utils_muninn.models.names import UnknownNameError, lookup, lookup_local
 from sqlite_utils_muninn.models.sql.table import NamedModels
+from sqlite_utils_muninn.models.sql.unless import Unless
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration, Query
@@ -60,45 +60,12 @@ class Options:
     n_ctx: int | None = None
 
 
-@dataclass(frozen=True)
-class Unless:
-    """A declaration that stays off connections where sqlite-lembed is loaded."""
-
-    declaration: Declaration
-
-    @property
-    def name(self) -> str:
-        return self.declaration.name
-
-    @property
-    def help(self) -> str:
-        return self.declaration.help
-
-    @property
-    def eponymous(self) -> bool:
-        return bool(getattr(self.declaration, "eponymous", False))
-
-    def register(self, db: Database) -> None:
-        """Put it on the connection unless sqlite-lembed is there."""
-        if not _is_there(db):
-            self.declaration.register(db)
-
-
-def _is_there(db: Database) -> bool:
-    known: bool | None = db.state.get("lembed.is_there")
-    if known is None:
-        try:
-            db.execute("SELECT lembed_version()")
-            known = True
-        except SQLError:
-            known = False
-        db.state["lembed.is_there"] = known
-    return known
-
-
 def surface(host: Host) -> list[Declaration]:
     """Return sqlite-lembed's functions and tables."""
-    return [Unless(each) for each in (*_models(host), *_functions(host), *_tokens(host))]
+    return [
+        Unless("lembed_version", each)
+        for each in (*_models(host), *_functions(host), *_tokens(host))
+    ]
 
 
 def _models(host: Host) -> list[Declaration]:
@@ -143,7 +110,7 @@ def _functions(host: Host) -> list[Declaration]:
         return embed_one(db, host, "lembed", lookup(db, host, model, "lembed"), text)
 
     def model_size(db: Database, model: str) -> int:
-        with lookup(db, host, model, "lembed_model_size").engine.weights() as weights:
+        with lookup_local(db, host, model, "lembed_model_size").engine.weights() as weights:
             return weights.bytes
 
     return [
@@ -159,11 +126,11 @@ def _tokens(host: Host) -> list[Declaration]:
         return json.dumps(lookup(db, host, model, "lembed_tokenize_json").tokenize(text))
 
     def token_score(db: Database, model: str, token: int) -> float:
-        with lookup(db, host, model, "lembed_token_score").engine.weights() as weights:
+        with lookup_local(db, host, model, "lembed_token_score").engine.weights() as weights:
             return weights.score(_checked(weights, "lembed_token_score", token))
 
     def token_to_piece(db: Database, model: str, token: int) -> str | None:
-        with lookup(db, host, model, "lembed_token_to_piece").engine.weights() as weights:
+        with lookup_local(db, host, model, "lembed_token_to_piece").engine.weights() as weights:
             _checked(weights, "lembed_token_to_piece", token)
             return weights.piece(token, special=False).decode("utf-8", "replace") or None
 
@@ -255,7 +222,7 @@ def _chunk_columns(
         raise ValueError(f"lembed_chunks: chunk_size must be 1 or more, got {chunk_size}")
     check = host.watch("lembed_chunks", db.check)
     contents, counts = [], []
-    with lookup(db, host, DEFAULT, "lembed_chunks").engine.weights() as weights:
+    with lookup_local(db, host, DEFAULT, "lembed_chunks").engine.weights() as weights:
         counter = _Counter(weights)
         for chunk in _chunks(source, chunk_size, counter):
             check()

@@ -14,7 +14,7 @@ from sqlite_utils_muninn.bridge import (
     quote,
     quote_table,
 )
-from sqlite_utils_muninn.models.names import lookup
+from sqlite_utils_muninn.models.names import lookup_local
 from sqlite_utils_muninn.models.sql.parameters import MODEL, TEXT
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _scores(
     for text in (query, *texts):
         host.check_text(caller, text)
     check = host.watch(caller, db.check)
-    model = lookup(db, host, name, caller)
+    model = lookup_local(db, host, name, caller)
     try:
         found = rerank(model, query, texts, check=check, threads=host.threads)
     except ValueError as error:

@@ -12,6 +12,7 @@ from sqlite_utils_muninn.models.names import Registered, names_of
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Query
+    from sqlite_utils_muninn.models.backends.backend import TextModel
     from sqlite_utils_muninn.settings import Host
 
 _CONSTRAINT = 19
@@ -62,7 +63,7 @@ class NamedModels(VirtualTable):
             raise SQLError(f"{self.title}: model {name!r} is already loaded", code)
         return self.names.add(name, self.model(values)).rowid
 
-    def model(self, values: list[Any]) -> Model:
+    def model(self, values: list[Any]) -> TextModel:
         """Return the model that a new row stands for. Raises ValueError."""
         raise NotImplementedError
 
@@ -125,13 +126,13 @@ class ModelsTable(NamedModels):
         return (
             row.rowid,
             row.name,
-            model.dimensions,
-            str(model.path),
+            model.known_dimensions,
+            None if model.path is None else str(model.path),
             model.architecture,
             model.quantization,
             model.pooling,
             model.context,
-            model.engine.header.size,
+            model.size,
             model.sha256,
             model.is_loaded,
             None,
