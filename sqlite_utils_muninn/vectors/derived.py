@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
-from .storage import SHADOW
+from .options import SHADOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import metric
+from .options import COSINE, INNER_PRODUCT, L2
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 DEFAULT_EF = 96
 
 _KINDS = {
-    metric.COSINE: ("ip", "i8"),
-    metric.INNER_PRODUCT: ("ip", "f32"),
-    metric.L2: ("l2sq", "f32"),
+    COSINE: ("ip", "i8"),
+    INNER_PRODUCT: ("ip", "f32"),
+    L2: ("l2sq", "f32"),
 }
 
 
@@ -40,7 +41,7 @@ class Graph:
         from usearch.index import Index
 
         kind, dtype = _KINDS[options.metric]
-        self._normalized = options.metric == metric.COSINE
+        self._normalized = options.metric == COSINE
         self._engine: Any = Index(
             ndim=dimensions,
             metric=kind,

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .options import INNER_PRODUCT, L2
+
 if TYPE_CHECKING:
     from .blob import Matrix
-
-L2, COSINE, INNER_PRODUCT = "l2", "cosine", "inner_product"
-METRICS = (L2, COSINE, INNER_PRODUCT)
 
 Distances = np.ndarray[Any, np.dtype[np.float64]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]

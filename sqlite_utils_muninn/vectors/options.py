@@ -6,12 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .metric import COSINE, L2, METRICS
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INDEX, TEXT = "hnsw_index", "hnsw_text"
+SHADOW = ("config", "nodes", "edges", "log")
+"""What the tables behind a vector table are called, after its name."""
+
+L2, COSINE, INNER_PRODUCT = "l2", "cosine", "inner_product"
+METRICS = (L2, COSINE, INNER_PRODUCT)
 MOST_DIMENSIONS = 8192  # sqlite-vec's limit for one vector column
 RESERVED = frozenset(
     {"vector", "distance", "content", "truncated", "k", "ef_search", "rowid", "id", "hash"}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Ranked = tuple[Ids, Distances]
 
-FIRST_BATCH = 128  # rows ranked by the index when a statement does not say how many it wants
+FIRST_BATCHES = (20, 200)  # rows ranked by the index if a statement does not say how many it wants
 BATCH = 1024
 REREAD = 1_000  # ids that are rather read one by one than an index brought up to date
 PICKED = 2_000  # ids of an `IN` list that are rather read one by one than in passing over all
@@ -118,15 +118,20 @@ class Reader:
     def stream(self, query: Matrix, ef: int | None = None) -> Iterator[Ranked]:
         """All rows, nearest first, for a statement that stops when it has enough.
 
-        The first batch comes from the index. Only a statement that wants more makes us look at
-        everything; a row that the graph missed then follows, however near it is.
+        SQLite before 3.41 does not tell us the LIMIT of a MATCH query. The first batches come from
+        the index; only a statement that wants more makes us look at everything. A row that the
+        graph missed then follows, however near it is.
         """
-        first = self.nearest(query, FIRST_BATCH, ef)
-        yield first
-        if len(first[0]) < FIRST_BATCH:
-            return
+        seen = np.empty(0, np.int64)
+        for count in FIRST_BATCHES:
+            ids, distances = self.nearest(query, count, ef)
+            new = ~np.isin(ids, seen)
+            yield ids[new], distances[new]
+            if len(ids) < count:
+                return
+            seen = np.union1d(seen, ids)
         ids, distances = self.scan(query)
-        rest = ~np.isin(ids, first[0])
+        rest = ~np.isin(ids, seen)
         ids, distances = ids[rest], distances[rest]
         for start in range(0, len(ids), BATCH):
             yield ids[start : start + BATCH], distances[start : start + BATCH]

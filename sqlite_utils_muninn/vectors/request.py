@@ -49,10 +49,16 @@ def request(query: Query, owner: str) -> Request:
     return Request(
         count=min(counts) if counts else None,
         ef=_whole(owner, "ef_search", given["ef_search ="], 1) if "ef_search =" in given else None,
-        ids=rowids(given["rowid in"]) if "rowid in" in given else None,
+        ids=_ids(given),
         within=min(_bounds(given, "distance <", "distance <="), default=math.inf),
         beyond=max(_bounds(given, "distance >", "distance >="), default=-math.inf),
     )
+
+
+def _ids(given: Mapping[str, Any]) -> Ids | None:
+    if "rowid in" in given:
+        return rowids(given["rowid in"])
+    return rowids([given["rowid ="]]) if "rowid =" in given else None
 
 
 def _whole(owner: str, name: str, value: Any, least: int) -> int:

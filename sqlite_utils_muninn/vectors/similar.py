@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
-from .metric import INNER_PRODUCT, L2
+from .options import INNER_PRODUCT, L2
 from .tables import text_tables
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import Declaration, Module, VirtualTable
+from .options import INDEX, SHADOW, TEXT
 from .writable import Writable
 
 if TYPE_CHECKING:
     from ..settings import Host
     from .embedder import Lookup
-
-SHADOW = ("config", "nodes", "edges", "log", "content")
 
 TEXT_HELP = "A table of texts, searched by meaning with WHERE content MATCH ? LIMIT 10."
 INDEX_HELP = "A table of vectors, searched with WHERE vector MATCH ? AND k = 10."
@@ -36,7 +35,7 @@ def _index_module() -> Module:
 
         return HnswIndex(*arguments)
 
-    return Module("hnsw_index", Writable, create, connect, help=INDEX_HELP, shadow=SHADOW)
+    return Module(INDEX, Writable, create, connect, help=INDEX_HELP, shadow=(*SHADOW, "content"))
 
 
 def text_module(host: Host, find: Lookup | None) -> Module:
@@ -59,4 +58,4 @@ def text_module(host: Host, find: Lookup | None) -> Module:
 
         return HnswText(*arguments(*given))
 
-    return Module("hnsw_text", Writable, create, connect, help=TEXT_HELP, shadow=SHADOW)
+    return Module(TEXT, Writable, create, connect, help=TEXT_HELP, shadow=(*SHADOW, "content"))

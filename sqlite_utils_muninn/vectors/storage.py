@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .flat import Ids
     from .options import Column
 
-SHADOW = ("config", "nodes", "edges", "log")
 FORMAT = "1"
 
 CHUNK = 32  # vectors in one blob of vec0: larger chunks make point reads slow

@@ -10,10 +10,11 @@ import numpy as np
 from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
 from . import maintenance
 from .blob import Matrix, vector
+from .options import SHADOW
 from .reader import Ranked, Reader
 from .request import BOUNDS, Request, request, rowids
 from .shared import Transaction, connection, transactions
-from .storage import CORRUPT, SHADOW, Storage
+from .storage import CORRUPT, Storage
 from .writable import Writable
 
 if TYPE_CHECKING:
@@ -57,15 +58,9 @@ class StoredTable(Writable):
 
     def plans_for(self, searched: Sequence[str], more: Sequence[str] = ()) -> list[Plan]:
         """The plans of a table: a search on any of some columns, rows by rowid, all rows."""
-        uses = ("k =", "ef_search =", "rowid in", *BOUNDS, *more)
-        order = (("distance", "ASC"),)
-        searches = [
-            Plan(f"{column} match", (f"{column} match",), uses, order, cost=50.0, rows=10)
-            for column in searched
-        ]
         by_id = (("rowid", "ASC"),)
         return [
-            *searches,
+            *(plan for column in searched for plan in _searches(column, more)),
             Plan("rowids", ("rowid in",), order=by_id, cost=20.0, rows=10),
             Plan("rowid", ("rowid =",), order=by_id, cost=5.0, rows=1, unique=True),
             Plan("all", order=by_id, cost=1e6, rows=100_000),
@@ -189,6 +184,7 @@ class StoredTable(Writable):
         """UPDATE, of the rowid too."""
         kept = self.db.last_insert_rowid
         new_rowid = _as_rowid(new_rowid)
+        self.refuse_computed(values)
         if new_rowid != old_rowid:
             values = self.complete(old_rowid, values)
         row = self.new_row(new_rowid, values)
@@ -296,6 +292,32 @@ class StoredTable(Writable):
         if key:
             connection(self.db).indexes.pop(key, None)
         self.storage.drop(self.shadow)
+
+
+def _searches(column: str, more: Sequence[str]) -> list[Plan]:
+    """The plans of a search: the first that fits is taken.
+
+    `rowid = 5`, which is what SQLite makes of `rowid IN (5)`, and conditions on metadata narrow a
+    search before its k rows are counted. A join can offer the same conditions with a value from
+    each row of the other table; then k rows would be found for each. So such a plan looks costly:
+    where SQLite may choose, it searches first and joins what was found.
+    """
+    uses = ("k =", "ef_search =", *BOUNDS)
+    order = (("distance", "ASC"),)
+    lists = [use for use in ("rowid in", *more) if use.endswith(" in")]
+    others = [use for use in ("rowid =", *more) if not use.endswith(" in")]
+    plans = [
+        Plan(
+            f"{column} match",
+            (f"{column} match", narrowed),
+            (*uses, *(use for use in ("rowid in", *more) if use != narrowed)),
+            order,
+            cost=50.0 if narrowed in lists else 1e12,
+            rows=10,
+        )
+        for narrowed in (*lists, *others)
+    ]
+    return [*plans, Plan(f"{column} match", (f"{column} match",), uses, order, cost=50.0, rows=10)]
 
 
 def _as_rowid(value: object) -> int:

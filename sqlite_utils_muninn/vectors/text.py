@@ -11,10 +11,9 @@ import numpy as np
 from ..bridge import NOCHANGE, quote
 from . import embedder
 from .embedder import Embedder, Fingerprint, Models
-from .options import TEXT, Column, TextOptions
+from .options import SHADOW, TEXT, Column, TextOptions
 from .shared import Transaction, transactions
 from .source import Source, describe, fingerprint
-from .storage import SHADOW
 from .stored import StoredTable
 
 if TYPE_CHECKING:

@@ -67,13 +67,23 @@ def test_rowid_in_is_exact_among_those(v: Any) -> None:
     assert nearest(v, more="AND k = 5 AND rowid IN (NULL, '10', 20.0, 30.5, 'x')") == [10, 20]
 
 
-def test_k_does_not_depend_on_the_join_order(v: Any) -> None:
-    # Were rowid = ? taken together with MATCH, an outer table would get k rows for each of its own.
+def test_a_list_of_one_is_a_list(v: Any) -> None:
+    # SQLite turns rowid IN (30) into rowid = 30.
+    assert nearest(v, more="AND k = 1 AND rowid IN (30)") == [30]
+    assert nearest(v, more="AND k = 1 AND rowid = 30") == [30]
+    sql = "SELECT rowid FROM v WHERE vector MATCH ? AND k = 1 AND rowid IN (?)"
+    assert v.execute(sql, (ONE, 30)).fetchall() == [(30,)]
+    assert nearest(v, more="AND k = 1 AND rowid = 30 AND rowid IN (10, 20)") == []
+
+
+@pytest.mark.parametrize("tables", ["t JOIN v", "v JOIN t", "v CROSS JOIN t"])
+def test_a_join_does_not_search_for_each_row(v: Any, tables: str) -> None:
     v.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)")
     v.execute("INSERT INTO t VALUES (10), (20), (30)")
-    sql = "SELECT v.rowid FROM t {} JOIN v ON v.rowid = t.id WHERE vector MATCH ? AND k = 1"
-    for kind in ("", "CROSS"):
-        assert v.execute(sql.format(kind), (TWO,)).fetchall() == [(20,)]
+    sql = f"SELECT v.rowid FROM {tables} ON v.rowid = t.id WHERE vector MATCH ? AND k = 1"
+    assert v.execute(sql, (TWO,)).fetchall() == [(20,)]
+    v.execute("ANALYZE")
+    assert v.execute(sql, (TWO,)).fetchall() == [(20,)]
 
 
 def test_distances_can_be_bounded(v: Any) -> None:
@@ -241,7 +251,13 @@ def test_metadata_narrows_the_search_before_k(books: Any) -> None:
     more = "AND k = 2 AND year >= 2001 AND year < 2003 AND rowid IN (4, 5, 6, 7, 9)"
     assert nearest(books, blob(0, 0), more, "b") == [5, 6]
     assert nearest(books, blob(0, 0), "AND year = '2003' LIMIT 2", "b") == [3, 7]
+    assert nearest(books, blob(0, 0), "AND k = 3 AND year IN (2003)", "b") == [3, 7, 11]
     assert nearest(books, blob(0, 0), "AND k = 3 AND year IS NULL", "b") == []
+    assert nearest(books, blob(0, 0), "AND k = 3 AND year = 2003 AND rowid = 7", "b") == [7]
+    books.execute("CREATE TABLE years(year)")
+    books.execute("INSERT INTO years VALUES (2000), (2003)")
+    sql = "SELECT b.rowid FROM years JOIN b USING (year) WHERE vector MATCH ? AND k = 4"
+    assert books.execute(sql, (blob(0, 0),)).fetchall() == [(0,), (3,)]
 
 
 def test_metadata_is_read_and_written(books: Any) -> None:
@@ -365,6 +381,7 @@ def test_shadow_tables_are_marked_and_the_vectors_are_hidden(v: Any) -> None:
         (f"SELECT * FROM v WHERE vector MATCH '{ONE}' AND ef_search = 0", "ef_search must be"),
         (f"INSERT INTO v(vector, distance) VALUES ('{ONE}', 1)", "column 'distance' cannot be"),
         (f"INSERT INTO v(vector, k) VALUES ('{ONE}', 1)", "column 'k' cannot be written"),
+        ("UPDATE v SET distance = 1 WHERE rowid = 10", "column 'distance' cannot be written"),
         ("INSERT INTO v(v) VALUES ('tidy')", "unknown command 'tidy' (it may be 'optimize'"),
     ],
 )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from sqlite_utils_muninn.vectors import metric
+from sqlite_utils_muninn.vectors.options import METRICS
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 matrices = st.integers(1, 5).flatmap(
@@ -27,7 +28,7 @@ def nearest(kind: str, matrix: Any, query: Any, count: int, keep: Any = None) ->
     return metric.nearest(vectors, query, count, keep)
 
 
-@pytest.mark.parametrize("kind", metric.METRICS)
+@pytest.mark.parametrize("kind", METRICS)
 @given(data=matrices, count=st.integers(0, 35))
 def test_nearest_is_the_sorted_distances(kind: str, data: Any, count: int) -> None:
     matrix, query = data
@@ -39,7 +40,7 @@ def test_nearest_is_the_sorted_distances(kind: str, data: Any, count: int) -> No
     assert everything[rows].tolist() == found.tolist()
 
 
-@pytest.mark.parametrize("kind", metric.METRICS)
+@pytest.mark.parametrize("kind", METRICS)
 def test_rows_far_from_the_origin_keep_their_order(kind: str) -> None:
     # Near 1e4, float32 products are off by 1e1: the differences here are 1e-2.
     random = np.random.default_rng(1)
@@ -72,7 +73,7 @@ def test_equal_vectors_have_equal_distances_wherever_they_stand() -> None:
     one = random.standard_normal(37).astype(np.float32)
     matrix = np.tile(one, (3001, 1))
     query = random.standard_normal(37).astype(np.float32)
-    for kind in metric.METRICS:
+    for kind in METRICS:
         alone = metric.distances(kind, matrix[:1], query)[0]
         assert set(metric.distances(kind, matrix, query).tolist()) == {alone}
 

@@ -121,17 +121,17 @@ def test_processes_see_what_others_committed(connect: Connect, path: Path) -> No
     make(connect, path, "wal")
     writers = [start(path, seed) for seed in (1, 2)]
     reader = connect(path, timeout=30)
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 60  # starting a process may take long on a busy machine
     seen = set()
     try:
-        while time.monotonic() < deadline:
+        while len(seen) < 50 and time.monotonic() < deadline:
             check(reader)
             seen.add(reader.execute("SELECT max(seq) FROM v_log").fetchone()[0])
     finally:
         for writer in writers:
             writer.kill()
             writer.communicate()
-    assert len(seen) > 5
+    assert len(seen) == 50
     check(reader)
 
 

@@ -366,7 +366,7 @@ def limits(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             (storage, "LOG_KEPT", 10),
             (storage, "PRUNED_EVERY", 4),
             (storage, "BLOCK", 1),
-            (reader, "FIRST_BATCH", 5),
+            (reader, "FIRST_BATCHES", (3, 8)),
             (reader, "BATCH", 4),
             (reader, "REREAD", 5),
             (reader, "PICKED", 3),
