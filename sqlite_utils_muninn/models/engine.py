@@ -16,6 +16,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.models.errors import ModelFileError
+from sqlite_utils_muninn.models.limits import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 SMALLEST = 256  # tokens; contexts have this size or a power of two above it
 KEPT = 2048
 """Larger contexts are freed after use: making one takes milliseconds, filling it takes seconds."""
-KEPT_LOADED = 4
-"""Models that stay in memory at once; one that was unloaded is loaded again when it is used."""
 
 _POLL = 0.02  # seconds between two looks whether to go on waiting
 _PATIENCE = 2.0  # seconds that exit waits for computations to stop
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_rooms = threading.Lock()
+"""Held while one model makes room: two at once would each find it."""
 
 
 class Engine:
@@ -52,6 +53,7 @@ class Engine:
         self._loading = threading.Lock()
         self._state = threading.Condition()
         self._weights: Weights | None = None
+        self._is_reserved = False
         self._idle: list[Context] = []
         self._busy: set[Context] = set()
         self._making = 0
@@ -62,6 +64,11 @@ class Engine:
     @property
     def is_loaded(self) -> bool:
         return self._weights is not None
+
+    @property
+    def takes_memory(self) -> bool:
+        """Whether the file is in memory, or about to be."""
+        return self._weights is not None or self._is_reserved
 
     @contextlib.contextmanager
     def weights(self) -> Iterator[Weights]:
@@ -86,8 +93,11 @@ class Engine:
             if self._closed:
                 raise ModelFileError("models cannot be used while the process ends")
             if self._weights is None:
-                _make_room()
-                self._weights = Weights(self.header.path)
+                _reserve(self)
+                try:
+                    self._weights = Weights(self.header.path, limits.gpu_layers)
+                finally:
+                    self._is_reserved = False
             return self._weights
 
     @contextlib.contextmanager
@@ -199,14 +209,28 @@ def size_for(tokens: int) -> int:
     return max(SMALLEST, 1 << (tokens - 1).bit_length())
 
 
-def _make_room() -> None:
-    """Unload the models that were not used for longest, before another is loaded."""
-    loaded = sorted(
-        (engine for engine in list(_engines) if engine.is_loaded),
-        key=lambda engine: engine.last_used,
-    )
-    for engine in loaded[: max(0, len(loaded) - KEPT_LOADED + 1)]:
-        engine.unload()
+def _reserve(engine: Engine) -> None:
+    """Unload what was not used for longest until a model has room, and take that for it.
+
+    Raises ModelFileError where it alone is above the limit.
+    """
+    size = engine.header.size
+    if size > limits.bytes:
+        raise ModelFileError(
+            f"{engine.header.path} takes {size / 1e6:,.0f} MB of memory, "
+            f"models may take {limits.bytes / 1e6:,.0f} MB"
+        )
+    with _rooms:
+        others = [each for each in list(_engines) if each.takes_memory and each is not engine]
+        taken = sum(each.header.size for each in others)
+        count = len(others)
+        for other in sorted(others, key=lambda each: each.last_used):
+            if count < limits.models and taken + size <= limits.bytes:
+                break
+            if other.unload():
+                count -= 1
+                taken -= other.header.size
+        engine._is_reserved = True
 
 
 def _close_all() -> None:
@@ -221,6 +245,8 @@ def _close_all() -> None:
 
 def _start_over_in_child() -> None:
     """In a forked child no inherited lock can be trusted, nor memory that a thread worked on."""
+    global _rooms  # noqa: PLW0603 - another thread may have held it at the fork
+    _rooms = threading.Lock()
     for engine in list(_engines):
         engine._start_over()
 

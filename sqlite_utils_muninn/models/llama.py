@@ -121,16 +121,17 @@ def _c_library() -> Any:
 class Weights:
     """A loaded model file and its vocabulary. Its methods may be called by any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, gpu_layers: int | None = None) -> None:
         """Load a file whose header was read and that a subprocess has opened before.
 
         Raises ModelFileError with llama.cpp's own reason, LlamaMissingError.
         """
         self._lib = library()
+        params = self._lib.llama_model_default_params()
+        if gpu_layers is not None:
+            params.n_gpu_layers = gpu_layers
         with _collected() as lines:
-            self.handle = self._lib.llama_model_load_from_file(
-                os.fsencode(path), self._lib.llama_model_default_params()
-            )
+            self.handle = self._lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:
             raise ModelFileError(f"failed to load {path}: {_reason(lines)}")
         self._vocabulary = self._lib.llama_model_get_vocab(self.handle)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.models import batches, engine, workers
+from sqlite_utils_muninn.models import batches, workers
+from sqlite_utils_muninn.models.limits import limits
 from sqlite_utils_muninn.models.llama import SEQUENCES, Context
 from sqlite_utils_muninn.models.registry import Registry, named
 
@@ -268,12 +269,11 @@ def test_no_more_than_a_few_models_stay_in_memory(
     minilm_path: Path, models_directory: Path
 ) -> None:
     models = [
-        Registry(threads=1).open(minilm_path, models_directory)
-        for _ in range(engine.KEPT_LOADED + 2)
+        Registry(threads=1).open(minilm_path, models_directory) for _ in range(limits.models + 2)
     ]
     for each in models:
         each.embed(["x"])
-    assert sum(each.is_loaded for each in models) <= engine.KEPT_LOADED
+    assert sum(each.is_loaded for each in models) <= limits.models
     assert models[-1].is_loaded
     assert not models[0].is_loaded
     assert models[0].embed(["comes back"]).shape == (1, 384)
