@@ -41,6 +41,7 @@ class Model(Protocol):
         *,
         dimensions: int | None = None,
         check: Callable[[], None] | None = None,
+        threads: int | None = None,
     ) -> Any:
         """Vectors of texts, and how many were cut."""
 
@@ -138,7 +139,12 @@ class Embedder:
 
     def _embed(self, texts: list[str]) -> Any:
         check = self.host.watch(TEXT, self.check)
-        report = self.model.embed_report(texts, dimensions=self.fingerprint.dimensions, check=check)
+        report = self.model.embed_report(
+            texts,
+            dimensions=self.fingerprint.dimensions,
+            check=check,
+            threads=self.host.threads,
+        )
         if np.shape(report.vectors) != (len(texts), self.fingerprint.dimensions):
             raise ValueError(f"{TEXT}: model {self.model.name!r} gave vectors of another size")
         return report

@@ -42,6 +42,7 @@ class Words:
         *,
         dimensions: int | None = None,
         check: Callable[[], None] | None = None,
+        threads: int | None = None,
     ) -> Report:
         self.batches.append(list(texts))
         vectors = np.zeros((len(texts), dimensions or self.dimensions), np.float32)
