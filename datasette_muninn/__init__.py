@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from datasette import hookimpl
 
 from . import connections, inference, links, permissions, settings
-from .views import search
+from .views import models, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,23 @@ def prepare_connection(conn: Any, database: str, datasette: Datasette) -> None:
 @hookimpl
 def register_routes() -> list[tuple[str, Any]]:
     """The pages and their JSON."""
-    return [(r"^/(?P<database>[^/]+)/-/muninn/search(?P<format>\.json)?$", search.search)]
+    return [
+        (r"^/(?P<database>[^/]+)/-/muninn/search(?P<format>\.json)?$", search.search),
+        (r"^/-/muninn/models(?P<format>\.json)?$", models.models),
+        (r"^/-/muninn/models/(?P<name>[^/]+?)(?P<format>\.json)?$", models.model),
+    ]
+
+
+@hookimpl
+def register_actions(datasette: Datasette) -> list[Any]:
+    """What may be allowed and denied."""
+    return permissions.actions()
+
+
+@hookimpl(specname="permission_resources_sql")
+def default_permissions(datasette: Datasette, action: str) -> Any:
+    """Allow what anybody may do."""
+    return permissions.allowed_by_default(datasette, action)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from datasette.permissions import PermissionSQL
+from datasette.permissions import Action, PermissionSQL
 from datasette.resources import TableResource
 
 from sqlite_utils_muninn.vectors.derived import derived_tables
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from datasette.app import Datasette
     from datasette.database import Database
+
+VIEW_MODELS = "muninn-view-models"
+MANAGE_MODELS = "muninn-manage-models"
 
 _RULES = """
     SELECT json_extract(value, '$[0]') AS parent, json_extract(value, '$[1]') AS child,
@@ -29,6 +32,21 @@ _RULES = """
 _asking: contextvars.ContextVar[bool] = contextvars.ContextVar("muninn_asking", default=False)
 
 _known: WeakKeyDictionary[Database, tuple[int, dict[str, str]]] = WeakKeyDictionary()
+
+
+def actions() -> list[Action]:
+    """The plugin's own actions. Names without an abbreviation: those are few, and Datasette's."""
+    return [
+        Action(name=VIEW_MODELS, description="View which models there are, and try them"),
+        Action(name=MANAGE_MODELS, description="Load models into memory and unload them"),
+    ]
+
+
+def allowed_by_default(datasette: Datasette, action: str) -> PermissionSQL | None:
+    """Allow what anybody may do unless the configuration says otherwise."""
+    if action != VIEW_MODELS or datasette.default_deny:
+        return None
+    return PermissionSQL.allow(reason="models may be viewed by default")
 
 
 def derived_tables_sql(

@@ -1,0 +1,192 @@
+"""`/-/muninn/models`, the page of each model, and their JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from datasette.utils import add_cors_headers, tilde_decode, tilde_encode
+from datasette.utils.asgi import NotFound, Response
+
+from .. import trial as trials
+from ..inference import BusyError, inference_of
+from ..models import ModelEntry, entries, entry_of, facts, file_of
+from ..permissions import MANAGE_MODELS, VIEW_MODELS
+from ..settings import settings_of
+from ..trial import MOST_CANDIDATES, Trial
+
+if TYPE_CHECKING:
+    from datasette.app import Datasette
+
+
+async def models(request: Any, datasette: Datasette) -> Response:
+    """Answer with the list of models."""
+    await _ensure_view(datasette, request.actor)
+    found = await entries(datasette, request.actor)
+    if request.url_vars["format"]:
+        rows = [{**asdict(entry), "url": model_url(datasette, entry.name)} for entry in found]
+        return _json(datasette, {"ok": True, "models": rows})
+    context = {
+        "installed": [entry for entry in found if entry.installed or entry.problem],
+        "available": [entry for entry in found if not entry.installed and not entry.problem],
+        "url_of": lambda entry: model_url(datasette, entry.name),
+        "json_url": str(datasette.urls.path("/-/muninn/models.json")),
+        "megabytes": _megabytes,
+    }
+    html = await datasette.render_template("muninn/models.html", context, request=request)
+    return Response.html(html)
+
+
+async def model(request: Any, datasette: Datasette) -> Response:
+    """Answer with what is known of one model, and what it makes of the texts that are asked."""
+    await _ensure_view(datasette, request.actor)
+    name = tilde_decode(request.url_vars["name"])
+    entry = await entry_of(datasette, request.actor, name)
+    if entry is None:
+        raise NotFound(f"Model not found: {name}")
+    manages = await datasette.allowed(action=MANAGE_MODELS, actor=request.actor)
+    if request.method == "POST":
+        return await _manage(request, datasette, entry, manages)
+    header = await _header(datasette, entry)
+    trial, error, status = await _try(request, datasette, entry)
+    if request.url_vars["format"]:
+        if error:
+            return Response.error(error, status, headers=_headers(datasette))
+        body = {"ok": True, "model": asdict(entry), "file": header, "trial": _results(trial)}
+        return _json(datasette, body)
+    return await _html(request, datasette, entry, header, trial, error, status, manages)
+
+
+def model_url(datasette: Datasette, name: str) -> str:
+    """Return the path of a model's page."""
+    return str(datasette.urls.path(f"/-/muninn/models/{tilde_encode(name)}"))
+
+
+async def _ensure_view(datasette: Datasette, actor: Any) -> None:
+    await datasette.ensure_permission(action="view-instance", actor=actor)
+    await datasette.ensure_permission(action=VIEW_MODELS, actor=actor)
+
+
+async def _header(datasette: Datasette, entry: ModelEntry) -> dict[str, Any] | None:
+    path = file_of(datasette, entry.name) if entry.installed else None
+    if path is None:
+        return None
+    try:
+        return await asyncio.to_thread(facts, path)
+    except ValueError:
+        return None
+
+
+async def _try(
+    request: Any, datasette: Datasette, entry: ModelEntry
+) -> tuple[Trial, str | None, int]:
+    """Return the trial that a request asks for, what went wrong, and the HTTP status."""
+    args = request.args
+    lines = [line.strip() for line in (args.get("candidates") or "").splitlines()]
+    trial = Trial(args.get("text") or "", args.get("other") or "", [line for line in lines if line])
+    if not trial.text or not entry.installed:
+        return trial, None, 200
+    settings = settings_of(datasette)
+    for text in (trial.text, trial.other, *trial.candidates):
+        if len(text) > settings.max_query:
+            said = f"a text has {len(text):,} characters, at most {settings.max_query:,} are tried"
+            return trial, said, 400
+    if len(trial.candidates) > MOST_CANDIDATES:
+        return trial, f"at most {MOST_CANDIDATES} lines are ranked", 400
+    work = trials.rerank if entry.task == "reranking" else trials.embed
+    try:
+        await inference_of(datasette).run(lambda db: work(db, settings.host, entry.name, trial))
+    except BusyError as error:
+        return trial, str(error), 503
+    except (ValueError, RuntimeError, TimeoutError) as error:
+        return trial, str(error), 500
+    return trial, None, 200
+
+
+async def _manage(request: Any, datasette: Datasette, entry: ModelEntry, manages: bool) -> Response:
+    """Do what a manager asks of a model: load it into memory, or free that."""
+    if not manages:
+        return Response.error("Permission denied: muninn-manage-models", 403)
+    post = await request.post_vars()
+    asked = post.get("do")
+    if asked not in ("load", "unload") or not entry.installed:
+        return Response.error("do must be load or unload, of a model that is installed", 400)
+
+    host = settings_of(datasette).host
+
+    def work(db: Any) -> None:
+        from sqlite_utils_muninn.models.names import lookup_local
+
+        engine = lookup_local(db, host, entry.name, "muninn").engine
+        if asked == "unload":
+            engine.unload()
+        else:
+            with engine.weights():
+                pass
+
+    try:
+        await inference_of(datasette).run(work)
+    except BusyError as error:
+        return Response.error(str(error), 503)
+    except (ValueError, RuntimeError) as error:
+        return Response.error(str(error), 500)
+    if request.url_vars["format"]:
+        return _json(datasette, {"ok": True, "name": entry.name, "loaded": asked == "load"})
+    return Response.redirect(model_url(datasette, entry.name))
+
+
+async def _html(
+    request: Any,
+    datasette: Datasette,
+    entry: ModelEntry,
+    header: dict[str, Any] | None,
+    trial: Trial,
+    error: str | None,
+    status: int,
+    manages: bool,
+) -> Response:
+    asked = {
+        "text": trial.text, "other": trial.other, "candidates": "\n".join(trial.candidates)
+    }  # fmt: skip
+    query = urlencode({name: value for name, value in asked.items() if value})
+    url = model_url(datasette, entry.name)
+    context = {
+        "entry": entry,
+        "header": header,
+        "trial": trial,
+        "asked": asked,
+        "error": error,
+        "url": url,
+        "json_url": f"{url}.json" + (f"?{query}" if query else ""),
+        "models_url": str(datasette.urls.path("/-/muninn/models")),
+        "path": str(file_of(datasette, entry.name)) if manages and entry.installed else None,
+        "manages": manages,
+        "max_query": settings_of(datasette).max_query,
+        "most_candidates": MOST_CANDIDATES,
+        "megabytes": _megabytes,
+    }
+    html = await datasette.render_template("muninn/models_one.html", context, request=request)
+    return Response.html(html, status=status)
+
+
+def _results(trial: Trial) -> dict[str, Any] | None:
+    if not trial.text:
+        return None
+    return {name: value for name, value in asdict(trial).items() if value not in (None, "", [])}
+
+
+def _headers(datasette: Datasette) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if datasette.cors:
+        add_cors_headers(headers)
+    return headers
+
+
+def _json(datasette: Datasette, body: dict[str, Any]) -> Response:
+    return Response.json(body, headers=_headers(datasette))
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e6:,.1f} MB"
