@@ -102,6 +102,7 @@ async def _try(
         return trial, str(error), 503
     except (ValueError, RuntimeError, TimeoutError) as error:
         return trial, str(error), 500
+    entry.loaded = True
     return trial, None, 200
 
 

@@ -30,6 +30,7 @@ MAX_ENTRIES = 1 << 17
 MAX_NAME = 1 << 16
 MAX_STRING = 16 << 20
 MAX_DIMENSIONS = 4
+MAX_SAID = 400  # characters of an error
 KEPT_ITEMS = 64  # of an array; vocabularies are counted, not kept
 
 _BOOL, _STRING, _ARRAY = 7, 8, 9
@@ -154,8 +155,15 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise HeaderError(f"failed to load {path}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, OverflowError, struct.error) as error:
-        raise HeaderError(f"failed to load {path}: not a usable GGUF file, {error}") from error
+        said = f"not a usable GGUF file, {_brief(str(error))}"
+        raise HeaderError(f"failed to load {path}: {said}") from error
     return header
+
+
+def _brief(said: str) -> str:
+    """Return an error's words; names in a damaged file may have 65,536 characters."""
+    half = MAX_SAID // 2
+    return said if len(said) <= MAX_SAID else f"{said[:half]} ... {said[-half:]}"
 
 
 def _check_model(header: Header) -> None:
