@@ -1,20 +1,28 @@
-"""The compiled half of the bridge; everything else is declared in pyproject.toml."""
+"""The compiled files: the bridge and the graph kernels; the rest is in pyproject.toml."""
 
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 
-SOURCES = Path("sqlite_utils_muninn/bridge/src")
+
+def extension(package: str, name: str, *flags: str) -> Extension:
+    """Compile src/*.c of a package into one file that runs on every Python from 3.10 on."""
+    sources = Path(*package.split(".")) / "src"
+    return Extension(
+        f"{package}.{name}",
+        sources=sorted(str(path) for path in sources.glob("*.c")),
+        depends=sorted(str(path) for path in sources.glob("*.h")),
+        define_macros=[("Py_LIMITED_API", "0x030A0000")],
+        extra_compile_args=[] if sys.platform == "win32" else list(flags),
+        py_limited_api=True,
+    )
+
 
 setup(
     ext_modules=[
-        Extension(
-            "sqlite_utils_muninn.bridge._vtbridge",
-            sources=sorted(str(path) for path in SOURCES.glob("*.c")),
-            depends=sorted(str(path) for path in SOURCES.glob("*.h")),
-            define_macros=[("Py_LIMITED_API", "0x030A0000")],
-            py_limited_api=True,
-        )
+        extension("sqlite_utils_muninn.bridge", "_vtbridge"),
+        extension("sqlite_utils_muninn.graph", "_kernels", "-O3"),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp310"}},
 )

@@ -1,7 +1,9 @@
 """What the owner of a connection allows, and the one reader of the environment.
 
-Environment: `MUNINN_MODELS_DIR` (where GGUF files live) and `MUNINN_THREADS` (how many cores bulk
-embedding may use). Everything below this file is handed values and reads no configuration itself.
+Environment: `MUNINN_MODELS_DIR` (where GGUF files live), `MUNINN_THREADS` (how many cores bulk
+work may use), `MUNINN_GRAPH_MEMORY` and `MUNINN_GRAPH_CACHE` (bytes that one graph call, and all
+graphs that are kept for the next call, may take). Everything below this file is handed values and
+reads no configuration itself.
 """
 
 from __future__ import annotations
@@ -45,6 +47,39 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def default_graph_memory() -> int:
+    """Bytes that one graph call may take: `MUNINN_GRAPH_MEMORY`, else half of the memory."""
+    return _bytes("MUNINN_GRAPH_MEMORY") or physical_memory() // 2
+
+
+def default_graph_cache() -> int:
+    """Bytes of graphs that are kept: `MUNINN_GRAPH_CACHE`, else an eighth of the memory."""
+    named = _bytes("MUNINN_GRAPH_CACHE")
+    return physical_memory() // 8 if named is None else named
+
+
+def _bytes(variable: str) -> int | None:
+    named = os.environ.get(variable)
+    if not named:
+        return None
+    if not named.isdecimal():
+        raise ValueError(f"{variable} must be a number of bytes, got {named!r}")
+    return int(named)
+
+
+def physical_memory() -> int:
+    """Bytes of memory that this process may hope for; a container's share on Linux."""
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 8 * 2**30
+    try:
+        share = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return size
+    return min(size, int(share)) if share.isdecimal() else size
+
+
 @dataclass(frozen=True)
 class Host:
     """What the owner of a connection allows on it, and what it brings along."""
@@ -61,6 +96,10 @@ class Host:
     """Name -> path of models that are there on every connection of this host."""
     models_directory: Path = field(default_factory=default_models_directory)
     threads: int = field(default_factory=default_threads)
+    graph_memory: int = field(default_factory=default_graph_memory)
+    """Bytes that one graph call may take."""
+    graph_cache: int = field(default_factory=default_graph_cache)
+    """Bytes of graphs that the process keeps for the next call."""
 
     def check_text(self, caller: str, text: str) -> None:
         """Raise ValueError when `text` is longer than this host allows."""

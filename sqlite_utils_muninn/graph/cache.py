@@ -1,0 +1,155 @@
+"""Edge tables that were read before: shared by all connections of the process, never stale.
+
+Whether a graph is still what the file holds is known to each connection for itself: SQLite's
+``data_version`` tells it of commits by others, ``total_changes`` of its own changes,
+``schema_version`` of changed tables. None of these can be compared between connections. So a
+connection that cannot vouch for a graph reads the table once; what it finds is compared with what
+others hold, and where it is the same, the one in memory is used with all that is built on it.
+
+While a connection is writing, what it reads is its own: it neither takes nor leaves anything here.
+(Bytes changed through an open blob handle, which SQLite counts nowhere, are not noticed.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlite_utils_muninn.bridge import quote
+
+from .edge_table import Statement, read, reads_only_the_file
+
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.bridge import Database
+
+    from .graph import Graph
+    from .work import Work
+
+_STATE = "graph.known"
+_NUMBERS = itertools.count()
+MOST_KNOWN = 256
+"""Statements that one connection remembers."""
+
+
+class Cache:
+    """Graphs by what they were read from, the least recently used given up first."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._graphs: OrderedDict[Any, Graph] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        with self._lock:
+            return sum(graph.nbytes for graph in self._graphs.values())
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._graphs)
+
+    def share(self, key: Any, graph: Graph) -> Graph:
+        """Keep a graph; give the one that is kept under the key already if it is the same."""
+        with self._lock:
+            kept = self._graphs.get(key)
+        if kept is not None and kept.equals(graph):
+            graph = kept
+        with self._lock:
+            self._graphs[key] = graph
+            self._graphs.move_to_end(key)
+        self.trim()
+        return graph
+
+    def touch(self, key: Any) -> None:
+        """Note that a graph was used, which may have grown by it."""
+        with self._lock:
+            if key in self._graphs:
+                self._graphs.move_to_end(key)
+        self.trim()
+
+    def trim(self) -> None:
+        """Give up graphs until the rest fits."""
+        with self._lock:
+            held = {key: graph.nbytes for key, graph in self._graphs.items()}
+            total = sum(held.values())
+            for key, size in held.items():
+                if total <= self.limit:
+                    break
+                del self._graphs[key]
+                total -= size
+
+    def clear(self) -> None:
+        """Give up all."""
+        with self._lock:
+            self._graphs.clear()
+
+
+CACHE = Cache(0)
+"""The process's. Its limit is that of the last connection that was loaded."""
+
+
+class _Known(NamedTuple):
+    """What a connection vouches for, as long as its token is this one."""
+
+    token: Any
+    graph: weakref.ref[Graph]
+    key: Any
+
+
+def load(db: Database, statement: Statement, work: Work, cache: Cache = CACHE) -> Graph:
+    """The graph that a statement reads, as the connection sees it now."""
+    state = _state(db)
+    token = _token(db, state)
+    if token is None:
+        return read(db, statement, work)
+    known: OrderedDict[Statement, _Known] = state["known"]
+    found = known.get(statement)
+    if found is not None and found.token == token:
+        graph = found.graph()
+        if graph is not None:
+            known.move_to_end(statement)
+            cache.touch(found.key)
+            return graph
+    graph = read(db, statement, work)
+    if not reads_only_the_file(db, statement):
+        return graph
+    key = (token.files, statement)
+    graph = cache.share(key, graph)
+    known[statement] = _Known(token, weakref.ref(graph), key)
+    while len(known) > MOST_KNOWN:
+        known.popitem(last=False)
+    return graph
+
+
+class _Token(NamedTuple):
+    files: tuple[Any, ...]
+    versions: tuple[int, ...]
+    changes: int
+
+
+def _state(db: Database) -> dict[str, Any]:
+    state: dict[str, Any] = db.state.setdefault(_STATE, {})
+    if not state:
+        state.update(known=OrderedDict(), number=next(_NUMBERS))
+    return state
+
+
+def _token(db: Database, state: dict[str, Any]) -> _Token | None:
+    """What differs when the data may differ; None while the connection is writing.
+
+    The state of the transaction is asked, not `in_transaction`: a statement may be writing without
+    BEGIN, and its changes are counted only when it ends.
+    """
+    files, versions = [], []
+    for _, schema, file in db.execute("PRAGMA database_list"):
+        if db.transaction_state(schema) == "write":
+            return None
+        # Temporary and memory databases are the connection's own.
+        files.append((schema, file or state["number"]))
+        for pragma in ("data_version", "schema_version"):
+            versions.append(db.execute(f"PRAGMA {quote(schema)}.{pragma}")[0][0])
+    return _Token(tuple(files), tuple(versions), db.total_changes)

@@ -1,0 +1,214 @@
+"""A graph in memory: its edges as arrays, and what is built from them when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlite_utils_muninn.bridge import Dictionary
+
+    from .work import Work
+
+T = TypeVar("T")
+
+DIRECTIONS = ("forward", "reverse", "both")
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Edges by the node that they leave, in the order of their rows (a CSR).
+
+    Those of node u are ``offsets[u]`` to ``offsets[u + 1]``; ``edges`` are their numbers in the
+    edge list (for the direction 'both': number, or number of edges + number against its arrow).
+    """
+
+    offsets: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None
+    edges: np.ndarray
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are."""
+        return len(self.offsets) - 1
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        arrays = (self.offsets, self.targets, self.weights, self.edges)
+        return sum(array.nbytes for array in arrays if array is not None)
+
+
+class Graph:
+    """An edge list whose nodes are 0, 1, ... in order of first appearance, and their ids.
+
+    It never changes, so threads and connections share it. ``nbytes`` grows as more is built.
+    """
+
+    def __init__(
+        self,
+        ids: Dictionary,
+        source: np.ndarray,
+        target: np.ndarray,
+        weight: np.ndarray | None = None,
+    ) -> None:
+        self.ids = ids
+        self.source = source
+        self.target = target
+        self.weight = weight
+        self.nodes = len(ids)
+        self._lock = threading.RLock()
+        self._built: dict[Any, Any] = {}
+        self._results: dict[Any, Any] = {}
+
+    @property
+    def edges(self) -> int:
+        """How many edges there are, parallel ones counted."""
+        return len(self.source)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        arrays = (self.source, self.target, self.weight)
+        held = sum(array.nbytes for array in arrays if array is not None) + self.ids.nbytes
+        with self._lock:
+            built = [*self._built.values(), *self._results.values()]
+        return held + sum(_size(value) for value in built)
+
+    def equals(self, other: Graph) -> bool:
+        """Whether both are the same edges between the same ids."""
+        same = np.array_equal(self.source, other.source)
+        same = same and np.array_equal(self.target, other.target)
+        if self.weight is None or other.weight is None:
+            same = same and self.weight is other.weight
+        else:
+            same = same and np.array_equal(self.weight, other.weight)
+        return same and self.ids.equals(other.ids)
+
+    def find(self, value: Any) -> int:
+        """The node of an id, -1 where there is none.
+
+        A number also finds its text and a text its number, where the exact id is not there: what
+        comes from a URL or from JSON is text.
+        """
+        found = self.ids.find(value)
+        if found >= 0 or value is None or isinstance(value, bytes):
+            return found
+        if not isinstance(value, str):
+            return self.ids.find(str(value))
+        try:
+            return self.ids.find(int(value) if str(int(value)) == value else value)
+        except ValueError:
+            return -1
+
+    def neighbours(self, direction: str, work: Work) -> Neighbours:
+        """The edges by node, in one direction or in both."""
+        return self._once(self._built, direction, lambda: self._sort(direction, work))
+
+    def simple(self, direction: str, work: Work) -> Neighbours:
+        """As `neighbours`, parallel edges made one, of the least weight."""
+        key = ("simple", direction)
+        return self._once(self._built, key, lambda: self._simplify(direction, work))
+
+    def result(self, key: Any, compute: Callable[[], T]) -> T:
+        """What `compute` gave for this key before, else now."""
+        return self._once(self._results, key, compute)
+
+    def _once(self, store: dict[Any, Any], key: Any, make: Callable[[], T]) -> T:
+        with self._lock:
+            found = store.get(key)
+        if found is None:
+            # Two threads may make the same at once: waiting for another could not be interrupted.
+            found = make()
+            with self._lock:
+                found = store.setdefault(key, found)
+        value: T = found
+        return value
+
+    def _sort(self, direction: str, work: Work) -> Neighbours:
+        ends = {
+            "forward": (self.source, self.target),
+            "reverse": (self.target, self.source),
+            "both": (self.source, self.target),
+        }[direction]
+        weight = self.weight
+        count = self.edges * (2 if direction == "both" else 1)
+        work.need(8 * (self.nodes + 1) + count * (24 if weight is not None else 16), "the graph")
+        numbers = None
+        if direction == "both":
+            ends, weight, numbers = _both_ways(self.source, self.target, weight)
+        return _by_source(self.nodes, *ends, weight, numbers, work)
+
+    def _simplify(self, direction: str, work: Work) -> Neighbours:
+        full = self.neighbours(direction, work)
+        return simplify(full, work, add_up=False)
+
+
+def _both_ways(
+    source: np.ndarray, target: np.ndarray, weight: np.ndarray | None
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None, np.ndarray]:
+    """Each edge from both its ends, one after the other; a self loop once."""
+    count = len(source)
+    sources, targets = np.empty(2 * count, np.int32), np.empty(2 * count, np.int32)
+    numbers = np.empty(2 * count, np.int32)
+    sources[0::2], sources[1::2] = source, target
+    targets[0::2], targets[1::2] = target, source
+    numbers[0::2], numbers[1::2] = np.arange(count), np.arange(count, 2 * count)
+    weights = None if weight is None else np.repeat(weight, 2)
+    loops = source == target
+    if loops.any():
+        kept = np.ones(2 * count, bool)
+        kept[1::2] = ~loops
+        sources, targets, numbers = sources[kept], targets[kept], numbers[kept]
+        weights = None if weights is None else weights[kept]
+    return (sources, targets), weights, numbers
+
+
+def _by_source(
+    nodes: int,
+    source: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    numbers: np.ndarray | None,
+    work: Work,
+) -> Neighbours:
+    offsets = np.zeros(nodes + 1, np.int64)
+    targets, edges = np.empty_like(target), np.empty(len(target), np.int32)
+    weights = None if weight is None else np.empty_like(weight)
+    work.run("csr", source, target, weight, offsets, targets, weights, edges, steps=len(source))
+    return Neighbours(offsets, targets, weights, edges if numbers is None else numbers[edges])
+
+
+def sorted_by_source(
+    nodes: int, source: np.ndarray, target: np.ndarray, weight: np.ndarray | None, work: Work
+) -> Neighbours:
+    """Build neighbours from any edge list."""
+    return _by_source(nodes, source, target, weight, None, work)
+
+
+def simplify(full: Neighbours, work: Work, *, add_up: bool) -> Neighbours:
+    """Make parallel edges one, of the least weight or of the sum of weights."""
+    count = len(full.targets)
+    offsets, mark = np.empty_like(full.offsets), np.full(full.nodes, -1, np.int32)
+    targets, places = np.empty(count, np.int32), np.empty(count, np.int32)
+    weights = None if full.weights is None else np.empty(count)
+    left = work.run(
+        "simplify",
+        *(full.offsets, full.targets, full.weights, mark),
+        *(offsets, targets, weights, places, int(add_up)),
+        steps=count + full.nodes,
+    )
+    kept = None if weights is None else weights[:left].copy()
+    return Neighbours(offsets, targets[:left].copy(), kept, full.edges[places[:left]])
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, tuple):
+        return sum(_size(part) for part in value)
+    return int(getattr(value, "nbytes", 64))

@@ -1,0 +1,87 @@
+"""graph_select and graph_personalized_pagerank."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlite_utils_muninn.bridge import Parameter
+
+from .call import EDGES, TIME, TYPES, WEIGHT, Call, direction, graph_function
+from .centrality import DAMPING, ITERATIONS, TOLERANCE
+
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.bridge import Declaration
+    from sqlite_utils_muninn.settings import Host
+
+
+def surface(host: Host) -> list[Declaration]:
+    """Return the functions that pick nodes out of a graph."""
+    return [
+        graph_function(
+            host,
+            "graph_select",
+            ("node", "depth INTEGER", "direction TEXT"),
+            (
+                *EDGES,
+                Parameter("selector", kind="text", help="Such as '+a', '2+a+1', '@a', 'a,b'."),
+                *TIME,
+                *TYPES,
+            ),
+            _select,
+            help="The nodes that a selector in dbt's language names.",
+            order=(("depth", "ASC"),),
+        ),
+        graph_function(
+            host,
+            "graph_personalized_pagerank",
+            ("node", "rank REAL", "hop INTEGER"),
+            (
+                *EDGES,
+                Parameter("seeds", kind="text", help="JSON: ids and weights of the starts."),
+                DAMPING,
+                Parameter("max_hops", 3, kind="integer", help="Most steps away from the seeds."),
+                WEIGHT,
+                direction("both"),
+                ITERATIONS,
+                TOLERANCE,
+                *TIME,
+                *TYPES,
+            ),
+            _personalized_pagerank,
+            help="How near nodes are to the seeds, by a walk that keeps returning to them.",
+            order=(("rank", "DESC"),),
+        ),
+    ]
+
+
+def _select(call: Call) -> Any:
+    import numpy as np
+
+    from sqlite_utils_muninn.graph.selector import Selector
+
+    graph = call.graph()
+    found = Selector(graph, call.work).select(call["selector"])
+    rows = sorted((place.depth, node, place.direction) for node, place in found.items())
+    nodes = np.array([node for _, node, _ in rows], np.int64)
+    return call.rows(graph, nodes, [depth for depth, _, _ in rows], [word for _, _, word in rows])
+
+
+def _personalized_pagerank(call: Call) -> Any:
+    from sqlite_utils_muninn.graph.pagerank import Walk, personalized_pagerank
+
+    from .call import falling
+
+    walk = Walk(
+        call.damping(),
+        call.at_least("iterations", 1),
+        call.at_least("tolerance", 0),
+        call.direction,
+    )
+    hops = call.at_least("max_hops", 0)
+    graph = call.graph()
+    seeds = call.seeds("seeds", graph)
+    if not seeds:
+        return iter(())
+    ball = personalized_pagerank(graph, seeds, walk, min(hops, graph.nodes), call.work)
+    order = falling(ball.rank, call.limit)
+    return call.rows(graph, ball.nodes[order], ball.rank[order], ball.hop[order])

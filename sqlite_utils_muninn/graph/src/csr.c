@@ -1,0 +1,79 @@
+/* Building graphs out of lists of edges. */
+#include "kernels.h"
+
+/* Counting sort of edges by their source; it is stable, so neighbours stay in the order of rows.
+ * csr(sources, targets, weights?, offsets of n + 1 zeros, out targets, out weights?, out edges?)
+ * The edges are numbered as they are given. */
+KERNEL(csr)
+{
+    const int32_t *sources = a[0].as.ints, *targets = a[1].as.ints;
+    const double *weights = a[2].as.reals;
+    int64_t *offsets = a[3].as.longs;
+    int64_t count = a[0].length, nodes = a[3].length - 1;
+    for (int64_t e = 0; e < count; e++) {
+        offsets[sources[e] + 1]++;
+    }
+    for (int64_t u = 0; u < nodes; u++) {
+        offsets[u + 1] += offsets[u];
+    }
+    for (int64_t e = 0; e < count; e++) {
+        if (pulse(p, 1)) {
+            return STOPPED;
+        }
+        int64_t at = offsets[sources[e]]++;
+        a[4].as.ints[at] = targets[e];
+        if (weights != NULL) {
+            a[5].as.reals[at] = weights[e];
+        }
+        if (a[6].as.ints != NULL) {
+            a[6].as.ints[at] = (int32_t)e;
+        }
+    }
+    memmove(offsets + 1, offsets, (size_t)nodes * sizeof(int64_t));
+    offsets[0] = 0;
+    return count;
+}
+
+/* Makes parallel edges one: of the least weight, or of the sum of weights.
+ * simplify(offsets, targets, weights?, mark of n times -1, out offsets of n + 1, out targets,
+ *          out weights?, out edges?, sum) gives the number of edges that are left; `edges` are the
+ * places of the first of each in the graph that was given. */
+KERNEL(simplify)
+{
+    const int64_t *offsets = a[0].as.longs;
+    const int32_t *targets = a[1].as.ints;
+    const double *weights = a[2].as.reals;
+    int32_t *mark = a[3].as.ints; /* place among the edges that are left */
+    int64_t nodes = a[0].length - 1, left = 0;
+    a[4].as.longs[0] = 0;
+    for (int64_t u = 0; u < nodes; u++) {
+        int64_t first = left;
+        if (pulse(p, offsets[u + 1] - offsets[u] + 1)) {
+            return STOPPED;
+        }
+        for (int64_t e = offsets[u]; e < offsets[u + 1]; e++) {
+            int32_t v = targets[e], place = mark[v];
+            int is_new = place < first || a[5].as.ints[place] != v;
+            if (is_new) {
+                mark[v] = (int32_t)left;
+                a[5].as.ints[left] = v;
+                if (a[7].as.ints != NULL) {
+                    a[7].as.ints[left] = (int32_t)e;
+                }
+            }
+            if (weights != NULL) {
+                double *weight = &a[6].as.reals[is_new ? left : place];
+                if (is_new) {
+                    *weight = weights[e];
+                } else if (a[8].as.number) {
+                    *weight += weights[e];
+                } else if (weights[e] < *weight) {
+                    *weight = weights[e];
+                }
+            }
+            left += is_new;
+        }
+        a[4].as.longs[u + 1] = left;
+    }
+    return left;
+}

@@ -1,0 +1,104 @@
+"""How a call does its work: within its memory, and ready to stop.
+
+Kernels run without the GIL and ask nobody: they look at a flag. The thread that called them waits,
+asks SQLite every few milliseconds whether to stop, and sets the flag.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ASK_EVERY = 0.02
+"""Seconds between two questions whether to stop."""
+
+SMALL = 200_000
+"""Steps of work that are over before anybody could ask: a thread costs more than they do."""
+
+
+class Stopped(Exception):
+    """A kernel ended early because its flag was set."""
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass
+class Work:
+    """What one call may use: `check` raises when it must stop, `memory` is in bytes."""
+
+    caller: str
+    check: Callable[[], None] = _nothing
+    memory: int | None = None
+    threads: int = 1
+    _stop: Any = field(default_factory=lambda: np.zeros(1, np.int32))
+
+    def need(self, size: int, what: str) -> None:
+        """Raise MemoryError when `size` bytes are more than the call may use."""
+        if self.memory is not None and size > self.memory:
+            raise MemoryError(
+                f"{self.caller}: {what} would take {megabytes(size)} of memory, "
+                f"at most {megabytes(self.memory)} are allowed here"
+            )
+
+    def run(self, kernel: str, *arguments: Any, steps: int) -> int:
+        """Run one kernel of about so many steps and give its result."""
+        return self.run_all(kernel, [arguments], steps=steps)[0]
+
+    def run_all(self, kernel: str, calls: Sequence[Sequence[Any]], *, steps: int) -> list[int]:
+        """Run a kernel several times at once, a thread for each call.
+
+        What this thread's `check` raises is raised when all have stopped.
+        """
+        if steps <= SMALL:
+            self.check()
+            return [_run(kernel, self._stop, arguments) for arguments in calls]
+        results: list[Any] = [None] * len(calls)
+
+        def one(number: int) -> None:
+            try:
+                results[number] = _run(kernel, self._stop, calls[number])
+            except BaseException as error:  # handed to the caller's thread
+                results[number] = error
+
+        threads = [threading.Thread(target=one, args=(n,), daemon=True) for n in range(len(calls))]
+        for thread in threads:
+            thread.start()
+        self._wait(threads)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results
+
+    def _wait(self, threads: Sequence[threading.Thread]) -> None:
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(ASK_EVERY)
+                    self.check()
+        except BaseException:
+            self._stop[0] = 1
+            for thread in threads:
+                thread.join()
+            raise
+
+
+def _run(kernel: str, stop: Any, arguments: Sequence[Any]) -> int:
+    result = _kernels.call(kernel, stop, *arguments)
+    if result < 0:
+        raise Stopped(kernel)
+    return result
+
+
+def megabytes(size: int) -> str:
+    """Say a size as people do."""
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
