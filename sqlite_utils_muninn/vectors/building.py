@@ -7,6 +7,7 @@ graph, queries look at it directly.
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .index import Index
 
-BATCH = 32  # vectors added under the index's lock: about 10 ms that a query may have to wait
+BATCH = 16  # vectors added under the index's lock: about 3 ms that a query may have to wait
 PAUSE = 0.0005  # between batches, so that a waiting query gets the lock
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ def wait(index: Index, timeout: float | None = None) -> bool:
 
 
 def _run(reference: weakref.ref[Index]) -> None:
+    # 50 ms, the first time: not while queries wait for the index.
+    importlib.import_module("usearch.index")
     while not _stop.is_set():
         index = reference()
         if index is None or not _step(index):
