@@ -1,0 +1,1 @@
+"""How fast and how exact models are here, beside the peers."""

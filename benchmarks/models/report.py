@@ -1,0 +1,93 @@
+"""The report: a page of Markdown, its figures as JSON, and plots where matplotlib is installed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BEST = "llama.cpp alone"
+
+
+def write(found: dict[str, Any], directory: Path) -> None:
+    """Write report.md, figures.json and the plots into a directory."""
+    (directory / "figures.json").write_text(json.dumps(found, indent=1) + "\n")
+    plots = _plots(found, directory)
+    (directory / "report.md").write_text("\n".join(_page(found, plots)) + "\n")
+
+
+def _page(found: dict[str, Any], plots: list[str]) -> list[str]:
+    machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
+    return [
+        f"# {found['model']} on this machine",
+        "",
+        f"{machine}. One thread; rates are texts per second of CPU time, the best of several "
+        "rounds in which all take turns. Short texts have 20 tokens, long ones 250.",
+        "",
+        *_rates(found["rates"]),
+        *_quantized(found["quantized"]),
+        *_start(found["start"]),
+        *(f"![{plot}]({plot})" for plot in plots),
+    ]
+
+
+def _rates(rates: dict[str, dict[str, float]]) -> list[str]:
+    best = rates[_BEST]
+    lines = ["## Rates", "", "| | short | long | of llama.cpp alone |", "| --- | --: | --: | --: |"]
+    for name, rate in sorted(rates.items(), key=lambda item: -item[1]["short"]):
+        shares = " / ".join(f"{rate[kind] / best[kind]:.0%}" for kind in ("short", "long"))
+        lines.append(f"| {name} | {rate['short']:.1f} | {rate['long']:.2f} | {shares} |")
+    return [*lines, ""]
+
+
+def _quantized(types: dict[str, dict[str, Any]]) -> list[str]:
+    lines = [
+        "## Quantizations",
+        "",
+        "Against the first, over 96 sentences.",
+        "",
+        "| type | MB | mean squared error | rank correlation | nearest 10 | short | long | mix |",
+        "| --- | --: | --: | --: | --: | --: | --: | --- |",
+    ]
+    for kind, figures in types.items():
+        mix = ", ".join(f"{name} {share:.0%}" for name, share in figures["mix"].items())
+        rates = figures["rates"]
+        lines.append(
+            f"| {kind} | {figures['size'] / 1e6:.1f} | {figures['mean_squared_error']:.1e} "
+            f"| {figures['rank_correlation']:.4f} | {figures['neighbours_shared']:.3f} "
+            f"| {rates['short']:.1f} | {rates['long']:.2f} | {mix} |"
+        )
+    return [*lines, ""]
+
+
+def _start(start: dict[str, float]) -> list[str]:
+    lines = ["## Time", "", "Medians of five processes, by the clock.", ""]
+    lines += ["| | milliseconds |", "| --- | --: |"]
+    return [*lines, *(f"| {name} | {value:.1f} |" for name, value in start.items()), ""]
+
+
+def _plots(found: dict[str, Any], directory: Path) -> list[str]:
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        return []
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "muninn"  # the same figures give the same file
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for axis, kind in zip(axes, ("short", "long"), strict=True):
+        ordered = sorted(found["rates"].items(), key=lambda item: item[1][kind])
+        axis.barh([name for name, _ in ordered], [rate[kind] for _, rate in ordered])
+        axis.set_title(f"{kind} texts")
+        axis.set_xlabel("texts per CPU second")
+    figure.savefig(directory / "rates.svg", metadata={"Date": None})
+    figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    for kind, figures in list(found["quantized"].items())[1:]:
+        axis.scatter(figures["size"] / 1e6, figures["mean_squared_error"])
+        axis.annotate(kind, (figures["size"] / 1e6, figures["mean_squared_error"]))
+    axis.set(xlabel="MB", ylabel="mean squared error", yscale="log", title="quantizations")
+    figure.savefig(directory / "quantized.svg", metadata={"Date": None})
+    return ["rates.svg", "quantized.svg"]

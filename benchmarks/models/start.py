@@ -1,0 +1,48 @@
+"""How long the first embedding takes, and the next ones."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PROGRAM = """
+import time
+started = time.perf_counter()
+import json, sqlite3, sys
+import sqlite_utils_muninn
+from sqlite_utils_muninn.settings import Host
+imported = time.perf_counter()
+conn = sqlite3.connect(":memory:")
+sqlite_utils_muninn.load(conn, Host(models={"m": sys.argv[1]}))
+loaded = time.perf_counter()
+def embed(text):
+    begun = time.perf_counter()
+    conn.execute("SELECT muninn_embed('m', ?)", (text,)).fetchone()
+    return 1e3 * (time.perf_counter() - begun)
+embed("first")
+first = time.perf_counter()
+from sqlite_utils_muninn.models.quality.samples import long_texts, short_texts
+print(json.dumps({
+    "import": 1e3 * (imported - started), "load": 1e3 * (loaded - imported),
+    "first embedding": 1e3 * (first - loaded), "all of it": 1e3 * (first - started),
+    "query": min(map(embed, short_texts(20))), "250 tokens": min(map(embed, long_texts(8))),
+}))
+"""
+_TIMES = 5
+
+
+def measure(path: Path) -> dict[str, float]:
+    """Return medians in milliseconds over several processes; the file was tried before."""
+    runs = []
+    for _ in range(_TIMES + 1):
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, str(path)], capture_output=True, text=True, check=True
+        )
+        runs.append(json.loads(done.stdout))
+    return {name: round(statistics.median(run[name] for run in runs[1:]), 1) for name in runs[0]}
