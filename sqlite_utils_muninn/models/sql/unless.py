@@ -24,7 +24,8 @@ class Unless:
 
     @property
     def help(self) -> str:
-        return self.declaration.help
+        extension = "sqlite-" + self.known_by.partition("_")[0]
+        return self.declaration.help or f"As in {extension}; not ours where that one is loaded."
 
     @property
     def eponymous(self) -> bool:
