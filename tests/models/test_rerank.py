@@ -43,7 +43,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Model]:
     directory = tmp_path_factory.mktemp("tiny")
 
     def opened(model: Any) -> Model:
-        path = model.write(directory / f"{len(list(directory.iterdir()))}.gguf")
+        name = "-".join([type(model).__name__, *getattr(model, "labels", ())])
+        path = directory / f"{name}.gguf"
+        if not path.exists():  # each new file is tried in another process, which takes a second
+            model.write(path)
         return Registry(threads=2).open_file(path, directory=directory)
 
     return opened
