@@ -11,6 +11,7 @@ import numpy as np
 from sqlite_utils_muninn.bridge import Dictionary, quote, split_table
 
 from .graph import Graph
+from .work import OverLimit, megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,7 +166,7 @@ def _filters(caller: str, table: Table, edges: EdgeTable) -> tuple[list[str], li
 def read(db: Database, statement: Statement, work: Work) -> Graph:
     """Read the edges that a statement selects.
 
-    Raises MemoryError over the limit, ValueError for a weight that is no finite number.
+    Raises OverLimit over the limit, ValueError for a weight that is no finite number.
     """
     ids = Dictionary()
     kinds = ("code", "code", "real")[: 3 if statement.weighted else 2]
@@ -174,8 +175,12 @@ def read(db: Database, statement: Statement, work: Work) -> Graph:
             statement.sql, statement.parameters, kinds, dictionary=ids, limit=work.memory or 0
         )
     except MemoryError as error:
-        work.need(2**62, f"the edge table ({error})")
-        raise
+        if not str(error):  # there is no more, whatever may be used
+            raise
+        raise OverLimit(
+            f"{work.caller}: the edge table takes {error}, "
+            f"at most {megabytes(work.memory or 0)} are allowed here"
+        ) from None
     except TypeError:
         raise _bad_weight(db, statement, work.caller) from None
     weight = columns[2] if statement.weighted else None

@@ -33,7 +33,7 @@ SELF, ANCESTOR, DESCENDANT, BOTH, CLOSURE, SELECTED = (
     "selected",
 )
 
-_ATOM = re.compile(r"^(?:(?P<up>\d*)\+)?(?P<at>@)?(?P<node>.+?)(?:\+(?P<down>\d*))?$")
+_ATOM = re.compile(r"^(?:(?P<up>\d*)\+)?(?P<node>.+?)(?:\+(?P<down>\d*))?$")
 
 
 class Found(NamedTuple):
@@ -81,11 +81,13 @@ class Selector:
         match = _ATOM.match(text)
         if match is None:
             raise ValueError(f"{self.work.caller}: {text!r} is no selector")
-        nodes = self._nodes(match["node"])
-        if match["at"]:
+        name = match["node"]
+        if name.startswith("@") and self.graph.find(name) < 0:
+            nodes = self._nodes(name[1:])
             if match["up"] is not None or match["down"] is not None:
                 raise ValueError(f"{self.work.caller}: '@' and '+' do not go together: {text!r}")
             return self._closure(nodes)
+        nodes = self._nodes(name)
         found = {node: Found(0, SELF) for node in nodes}
         if match["up"] is not None:
             self._add(found, nodes, "reverse", match["up"], ANCESTOR)

@@ -24,6 +24,10 @@ SMALL = 200_000
 """Steps of work that are over before anybody could ask: a thread costs more than they do."""
 
 
+class OverLimit(ValueError):
+    """A call would take more memory than it may."""
+
+
 class Stopped(Exception):
     """A kernel ended early because its flag was set."""
 
@@ -43,9 +47,9 @@ class Work:
     _stop: Any = field(default_factory=lambda: np.zeros(1, np.int32))
 
     def need(self, size: int, what: str) -> None:
-        """Raise MemoryError when `size` bytes are more than the call may use."""
+        """Raise OverLimit when `size` bytes are more than the call may use."""
         if self.memory is not None and size > self.memory:
-            raise MemoryError(
+            raise OverLimit(
                 f"{self.caller}: {what} would take {megabytes(size)} of memory, "
                 f"at most {megabytes(self.memory)} are allowed here"
             )

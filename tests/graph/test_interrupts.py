@@ -1,0 +1,79 @@
+"""Every algorithm stops within 100 ms of conn.interrupt(), and of a progress handler's word."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+
+SLOW = [
+    "graph_node_betweenness('e', 's', 't', NULL, 0, 'both')",
+    "graph_edge_betweenness('e', 's', 't', NULL, 0, 'both')",
+    "graph_node_betweenness('e', 's', 't', 'w', 0, 'both')",
+    "graph_closeness('e', 's', 't', NULL, 1, 'both')",
+    "graph_closeness('e', 's', 't', 'w', 1, 'both')",
+    "graph_pagerank('e', 's', 't', 0.9999, 1000000, 0)",
+    "graph_leiden WHERE edge_table='e' AND src_col='s' AND dst_col='t' AND iterations=100000",
+]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory, sqlite: Any) -> Any:
+    path = tmp_path_factory.mktemp("interrupts") / "graph.db"
+    conn = sqlite.connect(str(path))
+    conn.execute("CREATE TABLE e (s, t, w)")
+    weights = np.random.default_rng(1).integers(1, 9, 200_000).tolist()
+    edges = nx.barabasi_albert_graph(30_000, 5, seed=1).edges
+    conn.executemany(
+        "INSERT INTO e VALUES (?, ?, ?)", [(*e, w) for e, w in zip(edges, weights, strict=False)]
+    )
+    conn.commit()
+    conn.close()
+    return path
+
+
+@pytest.mark.parametrize("call", SLOW)
+def test_interrupt(connect: Any, sqlite: Any, path: Any, call: str) -> None:
+    conn = connect(path, check_same_thread=False)
+    conn.execute("SELECT count(*) FROM graph_degree('e', 's', 't')").fetchone()
+    said = []
+
+    def interrupt() -> None:
+        said.append(time.monotonic())
+        conn.interrupt()
+
+    timer = threading.Timer(0.25, interrupt)
+    timer.start()
+    with pytest.raises(sqlite.OperationalError) as caught:
+        conn.execute(f"SELECT count(*) FROM {call}").fetchall()
+    late = time.monotonic() - said[0]
+    timer.join()
+    assert caught.value.args == ("interrupted",)
+    assert late < 0.4  # 0.03 in truth: the machine may be busy
+    assert threading.active_count() < 5  # no kernel runs on
+    assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("call", SLOW[:1])
+def test_progress_handler(connect: Any, sqlite: Any, path: Any, call: str) -> None:
+    conn = connect(path)
+    started = time.monotonic()
+    conn.set_progress_handler(lambda: time.monotonic() - started > 0.5, 1000)
+    with pytest.raises(sqlite.OperationalError) as caught:
+        conn.execute(f"SELECT count(*) FROM {call}").fetchall()
+    assert caught.value.args == ("interrupted",)
+    assert time.monotonic() - started < 1
+
+
+def test_a_limit_of_seconds(connect: Any, sqlite: Any, path: Any) -> None:
+    from sqlite_utils_muninn.settings import Host
+
+    conn = connect(path, host=Host(max_seconds=0.3, threads=2))
+    with pytest.raises(
+        sqlite.OperationalError, match=r"graph_node_betweenness: stopped after 0.3 s"
+    ):
+        conn.execute(f"SELECT count(*) FROM {SLOW[0]}").fetchall()
