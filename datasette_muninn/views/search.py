@@ -88,7 +88,7 @@ async def _search(datasette: Datasette, page: Page, tables: list[VectorTable]) -
         return await search_tables(datasette, page.database, tables, page.query, page.size)
     except BusyError as error:
         raise RefusedError(str(error), 503) from error
-    except (ValueError, ImportError) as error:  # the table's model is not here, and why
+    except (ValueError, ImportError, TimeoutError) as error:  # no model or no time, and why
         raise RefusedError(str(error), 500) from error
 
 

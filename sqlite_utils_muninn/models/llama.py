@@ -37,7 +37,7 @@ _MAX_TEXT = (1 << 31) - 1
 _CUT_MARGIN = 64  # tokens
 
 
-class LlamaMissingError(RuntimeError):
+class LlamaMissingError(ImportError):
     """llama-cpp-python is not installed, or cannot be loaded."""
 
 
