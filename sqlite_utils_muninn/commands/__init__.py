@@ -13,6 +13,7 @@ def register(cli: click.Group) -> None:
     import click
 
     from .embed import embed
+    from .graph import register as register_graph
     from .models import register as register_models
     from .rerank import rerank
     from .similar import similar
@@ -27,3 +28,4 @@ def register(cli: click.Group) -> None:
 
     assert isinstance(muninn, click.Group)
     register_models(muninn)
+    register_graph(muninn)

@@ -1,0 +1,148 @@
+"""sqlite-utils muninn graph, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+import pytest
+from click.testing import CliRunner
+from sqlite_utils.cli import cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    path = tmp_path / "lineage.db"
+    conn = sqlite3.connect(path)
+    conn.executescript(
+        """
+        CREATE TABLE model (id TEXT PRIMARY KEY, label TEXT);
+        CREATE TABLE refs (note TEXT, up TEXT REFERENCES model, down TEXT REFERENCES model,
+                           cost REAL);
+        INSERT INTO model VALUES ('raw', 'Raw'), ('stg', 'Staged'), ('mart', NULL), ('alone', 'A');
+        INSERT INTO refs VALUES ('x', 'raw', 'stg', 2), (NULL, 'stg', 'mart', 3),
+                                ('y', 'raw', 'mart', 9), ('z', NULL, 'mart', 1);
+        """
+    )
+    conn.close()
+    return path
+
+
+def run(*arguments: Any, code: int = 0) -> str:
+    result = CliRunner().invoke(cli, ["muninn", "graph", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_columns_are_found_from_foreign_keys(db: Path) -> None:
+    assert json.loads(run("bfs", db, "refs", "raw")) == [
+        {"node": "raw", "depth": 0, "parent": None},
+        {"node": "stg", "depth": 1, "parent": "raw"},
+        {"node": "mart", "depth": 1, "parent": "raw"},
+    ]
+
+
+def test_path_by_weight(db: Path) -> None:
+    output = run("path", db, "refs", "raw", "mart", "--weight", "cost", "--csv")
+    assert output.split() == ["node,distance,path_order", "raw,0.0,0", "stg,2.0,1", "mart,5.0,2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "columns"),
+    [
+        (["components", "DB", "refs"], {"node", "component_id", "component_size"}),
+        (["pagerank", "DB", "refs", "-n", "2"], {"node", "rank"}),
+        (["communities", "DB", "refs"], {"node", "community_id", "modularity"}),
+        (["centrality", "DB", "refs"], {"node", "centrality"}),
+        (
+            ["centrality", "DB", "refs", "--kind", "closeness", "--normalized"],
+            {"node", "centrality"},
+        ),
+        (["centrality", "DB", "refs", "--kind", "edge-betweenness"], {"src", "dst", "centrality"}),
+        (["select", "DB", "refs", "+mart"], {"node", "depth", "direction"}),
+        (
+            ["bfs", "DB", "refs", "mart", "--direction", "reverse", "--depth-first"],
+            {"node", "depth", "parent"},
+        ),
+    ],
+)
+def test_every_command(db: Path, arguments: list[str], columns: set[str]) -> None:
+    rows = json.loads(run(*[str(db) if part == "DB" else part for part in arguments]))
+    assert rows
+    assert all(set(row) == columns for row in rows)
+
+
+def test_save_makes_a_table_and_makes_it_anew(db: Path) -> None:
+    for _ in range(2):
+        assert run("pagerank", db, "refs", "--save", "page rank") == "page rank: 3 rows\n"
+    conn = sqlite3.connect(db)
+    assert conn.execute('SELECT count(*), sum(rank) FROM "page rank"').fetchone() == (
+        3,
+        pytest.approx(1),
+    )
+    conn.close()
+
+
+def test_save_replaces_nothing_else(db: Path) -> None:
+    assert "already a table 'model'" in run("pagerank", db, "refs", "--save", "model", code=1)
+    conn = sqlite3.connect(db)
+    assert conn.execute("SELECT count(*) FROM model").fetchone() == (4,)
+    conn.close()
+
+
+@pytest.mark.parametrize("suffix", ["graphml", "gexf", "json"])
+def test_export(db: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"graph.{suffix}"
+    output = run("export", db, "refs", path, "--nodes", "model", "--weight", "cost")
+    assert "4 nodes, 3 edges" in output
+    readers = {
+        "graphml": nx.read_graphml,
+        "gexf": nx.read_gexf,
+        "json": lambda p: nx.node_link_graph(json.loads(p.read_text()), edges="edges"),
+    }
+    graph = readers[suffix](path)
+    assert set(graph) == {"raw", "stg", "mart", "alone"}
+    assert graph.nodes["raw"]["label"] in ("Raw", "raw")  # GEXF has a label of its own
+    weights = sorted(data["weight"] for _, _, data in graph.edges(data=True))
+    assert weights == [2, 3, 9]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bfs", "DB", "model", "raw", "--source", "nope"], "argument 'src_col' must be a column"),
+        (["bfs", "DB", "nothing", "raw"], "there is no table or view called 'nothing'"),
+        (["select", "DB", "refs", "zzz"], "node 'zzz' not found"),
+        (["export", "DB", "refs", "graph.xls"], "unknown format 'xls'"),
+        (
+            ["pagerank", "DB", "refs", "--weight", "note"],
+            "weight of an edge must be a finite number",
+        ),
+    ],
+)
+def test_errors_are_one_sentence(db: Path, arguments: list[str], message: str) -> None:
+    output = run(*[str(db) if part == "DB" else part for part in arguments], code=1)
+    assert message in output
+    assert output.startswith("Error: ")
+
+
+def test_ends_that_cannot_be_found(tmp_path: Path) -> None:
+    path = tmp_path / "odd.db"
+    conn = sqlite3.connect(path)
+    conn.execute("CREATE TABLE e (one, two, three)")
+    conn.execute("CREATE TABLE two (a, b)")
+    conn.execute("INSERT INTO two VALUES (1, 2)")
+    conn.execute("CREATE TABLE named (id, Target, Source)")
+    conn.execute("INSERT INTO named VALUES (1, 'b', 'a')")
+    conn.commit()
+    conn.close()
+    assert "Say --source and --target; it has one, two, three" in run(
+        "components", path, "e", code=1
+    )
+    assert len(json.loads(run("components", path, "two"))) == 2
+    assert json.loads(run("bfs", path, "named", "a"))[1]["node"] == "b"
