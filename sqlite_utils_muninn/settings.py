@@ -1,18 +1,23 @@
 """What the owner of a connection allows, and the one reader of the environment.
 
 Environment: `MUNINN_MODELS_DIR` (where GGUF files live), `MUNINN_THREADS` (how many cores bulk
-work may use), `MUNINN_GRAPH_MEMORY` and `MUNINN_GRAPH_CACHE` (bytes that one graph call, and all
-graphs that are kept for the next call, may take). Everything below this file is handed values and
-reads no configuration itself.
+work may use), `MUNINN_MODELS_MEMORY` (bytes that models in memory may take), `MUNINN_GPU_LAYERS`
+(layers of a model that go to a graphics card), `MUNINN_GRAPH_MEMORY` and `MUNINN_GRAPH_CACHE`
+(bytes that one graph call, and all graphs that are kept for the next call, may take); keys and
+addresses of servers that embed, under the names that their makers gave them. Everything below this
+file is handed values and reads no configuration itself.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
@@ -45,6 +50,26 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def default_models_memory() -> int:
+    """Bytes of model files in memory: `MUNINN_MODELS_MEMORY`, else half of the memory."""
+    return _bytes("MUNINN_MODELS_MEMORY") or physical_memory() // 2
+
+
+def default_gpu_layers() -> int | None:
+    """Layers to put on a graphics card: `MUNINN_GPU_LAYERS`; None leaves it to llama.cpp."""
+    named = os.environ.get("MUNINN_GPU_LAYERS")
+    if not named:
+        return None
+    if not named.isdecimal():
+        raise ValueError(f"MUNINN_GPU_LAYERS must be a whole number, got {named!r}")
+    return int(named)
+
+
+def of_server(variable: str) -> str | None:
+    """A key or an address of a server that embeds, read anew each time it is used."""
+    return os.environ.get(variable) or None
 
 
 def default_graph_memory() -> int:

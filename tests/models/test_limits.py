@@ -60,7 +60,7 @@ def test_the_least_recently_used_goes_first(
 
 def test_bytes_are_a_limit_too(tiny: list[Model], monkeypatch: pytest.MonkeyPatch) -> None:
     size = tiny[0].size
-    monkeypatch.setattr(Limits, "bytes", 3 * size + 10)
+    monkeypatch.setattr(limits, "bytes", 3 * size + 10)
     for model in tiny:
         model.embed(["x"])
     assert loaded(tiny) == [2, 3, 4]
@@ -70,7 +70,7 @@ def test_a_model_above_the_limit_is_refused(
     tiny: list[Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny[0].embed(["x"])
-    monkeypatch.setattr(Limits, "bytes", tiny[1].size - 1)
+    monkeypatch.setattr(limits, "bytes", tiny[1].size - 1)
     with pytest.raises(ModelFileError, match=r"takes 0 MB of memory, models may take 0 MB"):
         tiny[1].embed(["x"])
     assert loaded(tiny) == [0]
@@ -114,9 +114,14 @@ def run_all(threads: list[threading.Thread]) -> None:
         thread.join()
 
 
-def test_megabytes_are_what_the_owner_says() -> None:
-    assert Limits(megabytes=5).bytes == 5_000_000
+def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Limits().bytes > 100_000_000
+    monkeypatch.setenv("MUNINN_MODELS_MEMORY", "5000000")
+    monkeypatch.setenv("MUNINN_GPU_LAYERS", "7")
+    assert (Limits().bytes, Limits().gpu_layers) == (5_000_000, 7)
+    monkeypatch.setenv("MUNINN_GPU_LAYERS", "all")
+    with pytest.raises(ValueError, match="MUNINN_GPU_LAYERS must be a whole number, got 'all'"):
+        Limits()
 
 
 @pytest.mark.long

@@ -6,11 +6,11 @@ when it is sent; it is in no table, no log and no error.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from sqlite_utils_muninn import settings
 from sqlite_utils_muninn.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Key:
 
     def read(self) -> str | None:
         """Return the key, read from the environment now."""
-        return self._value or (os.environ.get(self._variable) if self._variable else None)
+        return self._value or (settings.of_server(self._variable) if self._variable else None)
 
     @property
     def source(self) -> str | None:
@@ -84,7 +84,9 @@ def endpoint_of(
     if provider not in PROVIDERS:
         raise ValueError(f"format must be one of {', '.join(PROVIDERS)}, got {provider!r}")
     known = PROVIDERS[provider]
-    url = url or (os.environ.get(known.url_variable) if known.url_variable else None) or known.url
+    url = (
+        url or (settings.of_server(known.url_variable) if known.url_variable else None) or known.url
+    )
     return Endpoint(embeddings_url(url), model, Key(key, known.key_variable))
 
 
