@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _vtbridge
 from .database import Database, Interrupted, SQLError
+from .declare import TableFunction
 from .table import MISSING, NOCHANGE, Pointer, Rows
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ def _format(error: BaseException) -> str:
 _vtbridge.configure(SQLError, Interrupted, Pointer, Rows, MISSING, NOCHANGE, _format)
 
 
+# The compiled half knows it by this name: its end is how we learn that a connection closes.
+_WATCH = TableFunction("vtbridge_attached", ("attached INTEGER",), (), lambda db: ([1],))
+
+
 def attach(conn: Any, declarations: Iterable[Declaration] = ()) -> Database:
     """Put declarations on an open connection and return its handle.
 
@@ -43,8 +48,8 @@ def attach(conn: Any, declarations: Iterable[Declaration] = ()) -> Database:
     database: Database | None = _vtbridge.database(*place, None)
     if database is None:
         database = _vtbridge.database(*place, Database)
-        # One registration at least: SQLite gives it back when the connection closes.
-        database.create_function("vtbridge_attached", 0, _attached, 0, 0, False)
+        # SQLite gives it back when the connection closes.
+        _WATCH.register(database)
     for declaration in declarations:
         declaration.register(database)
     return database
@@ -54,10 +59,6 @@ def find(conn: Any) -> Database | None:
     """The handle of a connection that :func:`attach` has seen, else None."""
     found: Database | None = _vtbridge.database(*_locate(conn), None)
     return found
-
-
-def _attached(db: Database) -> int:
-    return 1
 
 
 def _locate(conn: Any) -> tuple[int, int]:

@@ -167,7 +167,8 @@ class Module:
         """Put the module on the connection."""
         hooks = 0
         for method, hook in VirtualTable.HOOKS.items():
-            hooks |= hook if hasattr(self.table, method) else 0
+            own = getattr(self.table, method, None)
+            hooks |= hook if own is not getattr(VirtualTable, method, None) else 0
         safety = SAFETY[self.safety]
         db.create_module(
             self.name,
@@ -233,7 +234,7 @@ def _converter(function: str, parameter: Parameter) -> Callable[[Any], Any]:
             return default
         try:
             return accept(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(
                 f"{function}: argument {parameter.name!r} must be {_WANTED[parameter.kind]}, "
                 f"got {describe(value)}"
@@ -269,10 +270,17 @@ def _text(value: Any) -> str:
 
 
 def _integer(value: Any) -> int:
-    number = value if isinstance(value, int | float) else float(_text(value))
+    number = value if isinstance(value, int | float) else _number(_text(value))
     if number != int(number):
         raise ValueError
     return int(number)
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)  # a float has no room for all the digits of a large id
+    except ValueError:
+        return float(text)
 
 
 def _real(value: Any) -> float:

@@ -133,6 +133,27 @@ class VirtualTable:
         """Give the rows that a query asks for, with a value for every column."""
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """The first write of a transaction comes."""
+
+    def sync(self) -> None:
+        """The transaction is about to be committed; the last chance to refuse."""
+
+    def commit(self) -> None:
+        """The transaction is committed."""
+
+    def rollback(self) -> None:
+        """The transaction is undone."""
+
+    def savepoint(self, n: int) -> None:
+        """Savepoint ``n`` begins."""
+
+    def release(self, n: int) -> None:
+        """Savepoint ``n`` and those within it end."""
+
+    def rollback_to(self, n: int) -> None:
+        """What was written since savepoint ``n`` is undone."""
+
     def destroy(self) -> None:
         """The table is dropped: drop what belongs to it."""
 

@@ -78,6 +78,8 @@ def test_null_for_an_optional_argument_is_its_default(conn: Any) -> None:
         ("text", b"abc", "f: argument 'x' must be text, got blob of 3 bytes"),
         ("integer", "many", "f: argument 'x' must be an integer, got text 'many'"),
         ("integer", 1.5, "f: argument 'x' must be an integer, got real 1.5"),
+        ("integer", math.inf, "f: argument 'x' must be an integer, got real inf"),
+        ("integer", "inf", "f: argument 'x' must be an integer, got text 'inf'"),
         ("real", b"", "f: argument 'x' must be a number, got blob of 0 bytes"),
         ("boolean", "perhaps", "f: argument 'x' must be 0 or 1, got text 'perhaps'"),
         ("blob", 3, "f: argument 'x' must be a blob, got integer 3"),
@@ -91,6 +93,17 @@ def test_a_wrong_argument_is_named_with_what_it_was(
     with pytest.raises(sqlite.OperationalError) as caught:
         conn.execute("SELECT f(?)", [given]).fetchone()
     assert str(caught.value) == message
+
+
+def test_a_large_integer_in_a_text_keeps_its_digits(conn: Any) -> None:
+    put(conn, lambda db, x: x, Parameter("x", kind="integer"))
+    texts = ("9007199254740993", " 7 ", "3.0", "1e3")
+    assert conn.execute("SELECT f(?), f(?), f(?), f(?)", texts).fetchone() == (
+        2**53 + 1,
+        7,
+        3,
+        1000,
+    )
 
 
 def test_the_text_of_an_exception_is_the_text_of_the_error(conn: Any, sqlite: Any) -> None:

@@ -107,6 +107,19 @@ def test_control_c_that_nobody_catches_ends_the_program_with_a_traceback(sqlite:
     assert "lost sys.stderr" not in done.stderr
 
 
+def test_control_c_while_an_error_is_worded_is_not_lost(sqlite: Any) -> None:
+    """The fault: what comes up in an exception's own __str__ is dropped, Ctrl-C too."""
+    worded = """class Stop(ValueError):
+    def __str__(self):
+        raise KeyboardInterrupt
+def spin(db):
+    raise Stop
+conn = """
+    script = SCRIPT.replace("conn = ", worded, 1).replace("threading.Timer", "#")
+    done = run_script(sqlite, "SELECT spin()", script)
+    assert done.stdout == "KeyboardInterrupt OperationalError (1,)\n", done.stderr
+
+
 def test_check_is_quiet_and_cheap_when_nothing_stops(conn: Any) -> None:
     counts = []
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.bridge import MISSING, Parameter, Rows, TableFunction, attach
+from sqlite_utils_muninn.bridge import (
+    MISSING,
+    Function,
+    Parameter,
+    Pointer,
+    Rows,
+    TableFunction,
+    attach,
+)
 
 
 def series(db: Any, start: Any, stop: Any, step: int) -> tuple[Any, ...]:
@@ -252,3 +260,34 @@ def test_text_outlives_the_batch_it_came_from(conn: Any) -> None:
     assert found[0].startswith("text number 9 ")
     assert found[1].startswith("text number 0 ")
     assert found[2].count("text number") == 50
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT n, start, stop FROM series(1, 4)",
+        "SELECT n, start, stop FROM series(1, 4) WHERE start = 1",
+        "SELECT n, start, stop FROM series WHERE start = 1 AND stop = 4 AND stop = 4",
+        "SELECT n, start, stop FROM series(1, 4) WHERE "
+        + " AND ".join(f"n <> {-i}" for i in range(20)),
+    ],
+)
+def test_arguments_can_be_read_back(rows: Any, sql: str) -> None:
+    """The fault: SQLite compares them again, finds NULL, and no row is left."""
+    assert rows(sql) == [(1, 1, 4), (2, 1, 4), (3, 1, 4)]
+
+
+def test_arguments_that_cannot_be_read_back_are_null(conn: Any) -> None:
+    parameters = (Parameter("p"), Parameter("q", 5))
+    one = TableFunction("f", ("x",), parameters, lambda *arguments: ([1],))
+    attach(conn, [one, Function("make", (), lambda db: Pointer(object()))])
+    assert conn.execute("SELECT x, p, q FROM f(make())").fetchall() == [(1, None, None)]
+
+
+def test_a_named_tuple_is_a_tuple_of_columns(conn: Any) -> None:
+    class Pair(NamedTuple):
+        a: Any
+        b: Any
+
+    attach(conn, [TableFunction("f", ("a", "b"), (), lambda db: Pair([1, 2], np.arange(2)))])
+    assert conn.execute("SELECT * FROM f").fetchall() == [(1, 0), (2, 1)]

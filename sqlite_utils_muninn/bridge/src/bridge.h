@@ -31,9 +31,16 @@ extern Python python;
 
 /* ---- The GIL in callbacks from SQLite (gil.c) ---- */
 
+/* An exception may be on its way while SQLite calls (a connection can end because of it): it is put
+ * aside, for Python code cannot run while one is set. */
+typedef struct {
+    PyGILState_STATE gil;
+    PyObject *type, *exception, *traceback;
+} Visit;
+
 /* Whether Python can still be called from this thread; false at the very end of the process. */
-int python_enter(PyGILState_STATE *gil);
-void python_leave(PyGILState_STATE gil);
+int python_enter(Visit *visit);
+void python_leave(Visit *visit);
 
 /* Turns the exception that is set into a SQLite result code and a message made by mprintf (NULL
  * where SQLite's own text for the code is wanted). rearm says that KeyboardInterrupt was caught:
@@ -125,6 +132,7 @@ int plan_reader_next(PlanReader *reader, const Use **use);
 /* ---- The connection (database.c) ---- */
 
 #define STATEMENT_CACHE_SIZE 32
+#define WATCH_NAME "vtbridge_attached"
 
 typedef struct {
     PyObject *sql;
@@ -138,7 +146,10 @@ struct Database {
     sqlite_api api;
     int library;
     Py_ssize_t registrations; /* functions and modules that SQLite holds for us */
-    Py_ssize_t tables;        /* connected virtual tables: only then statements are kept */
+    int making;               /* tables that are being made: modules must stay */
+    int leaving;              /* tables whose last callback runs */
+    int watched;              /* an end of the connection would be told: statements are kept */
+    int watch_tries;
     CachedStatement cache[STATEMENT_CACHE_SIZE];
     PyObject *last_error;
     Database *next;
@@ -159,6 +170,7 @@ int32_t dictionary_encode(Dictionary *dictionary, sqlite_api api, sqlite3_stmt *
                           int column); /* -1: NULL, -2: no memory */
 size_t dictionary_bytes(const Dictionary *dictionary);
 void dictionary_fill(Dictionary *dictionary, int filling);
+int dictionary_is_ready(const Dictionary *dictionary); /* else sets an exception */
 
 PyObject *database_known(sqlite3 *db); /* its handle, or None */
 Database *database_for(sqlite3 *db, sqlite_api api, PyTypeObject *type);
@@ -197,6 +209,8 @@ typedef struct {
     int pushdown;
     int width; /* columns in all, where they are known (table functions) */
     int safety;
+    int watches; /* the table that tells when the connection ends */
+    int holders; /* SQLite and the tables */
     Plans plans;
 } Module;
 
@@ -206,6 +220,7 @@ typedef struct {
     PyObject *instance; /* NULL: a table function */
     Plans plans;        /* the instance's own; a table function uses its module's */
     int width;
+    int calls; /* callbacks that run: it cannot be destroyed under them */
 } Table;
 
 static inline const Plans *table_plans(const Table *table)

@@ -8,6 +8,7 @@ typedef struct {
     Py_ssize_t row;      /* within the batch */
     int64_t before;      /* rows of the batches before this one */
     PyObject *batches;   /* iterator over the batches to come, or NULL */
+    PyObject *arguments; /* of a table function: (db, argument 1, ...) */
 } Cursor;
 
 static int result_width(const Table *table)
@@ -30,6 +31,7 @@ static void cursor_reset(Cursor *cursor)
 {
     batch_clear(&cursor->batch);
     Py_CLEAR(cursor->batches);
+    Py_CLEAR(cursor->arguments);
     cursor->row = 0;
     cursor->before = 0;
 }
@@ -37,10 +39,10 @@ static void cursor_reset(Cursor *cursor)
 int cursor_close(sqlite3_vtab_cursor *base)
 {
     Cursor *cursor = (Cursor *)base;
-    PyGILState_STATE gil;
-    if (python_enter(&gil)) {
+    Visit visit;
+    if (python_enter(&visit)) {
         cursor_reset(cursor);
-        python_leave(gil);
+        python_leave(&visit);
     }
     free(cursor);
     return SQLITE_OK;
@@ -69,7 +71,7 @@ static int cursor_advance(Cursor *cursor, int width)
 
 static int cursor_take(Cursor *cursor, PyObject *answer, int width)
 {
-    if (PyTuple_CheckExact(answer) || PyObject_IsInstance(answer, python.rows) == 1) {
+    if (PyTuple_Check(answer) || PyObject_IsInstance(answer, python.rows) == 1) {
         return batch_read(&cursor->batch, answer, width);
     }
     cursor->batches = PyObject_GetIter(answer);
@@ -164,12 +166,12 @@ static PyObject *function_arguments(const Table *table, PlanReader *reader, int 
     return arguments;
 }
 
-static PyObject *call_function(const Table *table, PlanReader *reader, int argc,
+static PyObject *call_function(Cursor *cursor, const Table *table, PlanReader *reader, int argc,
                                sqlite3_value **argv)
 {
     PyObject *arguments = function_arguments(table, reader, argc, argv);
     PyObject *answer = arguments ? PyObject_Call(table->module->call, arguments, NULL) : NULL;
-    Py_XDECREF(arguments);
+    cursor->arguments = arguments;
     return answer;
 }
 
@@ -219,8 +221,8 @@ int cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int a
 {
     Cursor *cursor = (Cursor *)base;
     Table *table = (Table *)base->pVtab;
-    PyGILState_STATE gil;
-    if (!python_enter(&gil)) {
+    Visit visit;
+    if (!python_enter(&visit)) {
         return SQLITE_MISUSE;
     }
     PlanReader reader;
@@ -228,12 +230,12 @@ int cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int a
     cursor_reset(cursor);
     plan_reader_start(&reader, table_plans(table), number, text);
     PyObject *answer = table->instance ? call_instance(table, &reader, argc, argv)
-                                       : call_function(table, &reader, argc, argv);
+                                       : call_function(cursor, table, &reader, argc, argv);
     if (answer == NULL || cursor_take(cursor, answer, result_width(table)) < 0) {
         code = failure_to_table(table->module->database, &table->base);
     }
     Py_XDECREF(answer);
-    python_leave(gil);
+    python_leave(&visit);
     return code;
 }
 
@@ -245,15 +247,15 @@ int cursor_next(sqlite3_vtab_cursor *base)
         return SQLITE_OK;
     }
     Table *table = (Table *)base->pVtab;
-    PyGILState_STATE gil;
-    if (!python_enter(&gil)) {
+    Visit visit;
+    if (!python_enter(&visit)) {
         return SQLITE_MISUSE;
     }
     int code = SQLITE_OK;
     if (cursor_advance(cursor, result_width(table)) < 0) {
         code = failure_to_table(table->module->database, &table->base);
     }
-    python_leave(gil);
+    python_leave(&visit);
     return code;
 }
 
@@ -263,12 +265,31 @@ int cursor_eof(sqlite3_vtab_cursor *base)
     return cursor->row >= cursor->batch.rows;
 }
 
+/* SQLite compares an argument again where it is given twice, and where there are more constraints
+ * than it keeps account of: so it can be read back. What was left out, or is a pointer, is NULL. */
+static void argument_result(const Cursor *cursor, sqlite_api api, sqlite3_context *context,
+                            int number)
+{
+    Visit visit;
+    if (!python_enter(&visit)) {
+        return;
+    }
+    PyObject *argument = PyTuple_GetItem(cursor->arguments, 1 + number);
+    if (argument == NULL || argument == python.missing ||
+        python_to_result(api, context, argument, 0) < 0) {
+        PyErr_Clear();
+    }
+    python_leave(&visit);
+}
+
 int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
     const Cursor *cursor = (const Cursor *)base;
     sqlite_api api = ((const Table *)base->pVtab)->module->database->api;
     if (column < cursor->batch.width && !SQ(api, vtab_nochange)(context)) {
         batch_result(&cursor->batch, api, context, cursor->row, column);
+    } else if (column >= cursor->batch.width && cursor->arguments != NULL) {
+        argument_result(cursor, api, context, column - cursor->batch.width);
     }
     return SQLITE_OK;
 }

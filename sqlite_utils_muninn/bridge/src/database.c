@@ -121,6 +121,13 @@ int database_fail(Database *database, int code)
 
 /* ---- Statements ---- */
 
+static void finalize(Database *database, sqlite3_stmt *statement)
+{
+    Py_BEGIN_ALLOW_THREADS
+    SQ(database->api, finalize)(statement);
+    Py_END_ALLOW_THREADS
+}
+
 void statements_forget(Database *database)
 {
     for (int i = 0; i < STATEMENT_CACHE_SIZE; i++) {
@@ -130,7 +137,7 @@ void statements_forget(Database *database)
             PyObject *sql = cached->sql;
             cached->statement = NULL;
             cached->sql = NULL;
-            SQ(database->api, finalize)(statement);
+            finalize(database, statement);
             Py_DECREF(sql);
         }
     }
@@ -152,12 +159,30 @@ static CachedStatement *cache_find(Database *database, PyObject *sql)
     return NULL;
 }
 
-/* Keeps a statement for the next time; the oldest in its place goes. Only while a virtual table
- * is connected, for its disconnecting is what tells us that the connection closes. */
+/* A statement that stayed prepared would keep a closing connection open, and nothing tells us that
+ * one closes but the end of a virtual table. Ours own ones will not do, for a kept statement may
+ * hold them: so there is one that no other statement uses. It cannot be made while another ends,
+ * for the connection may be past its turn. */
+static int is_watched(Database *database)
+{
+    enum { MOST_TRIES = 3 };
+    sqlite3_stmt *statement = NULL;
+    if (!database->watched && database->leaving == 0 && database->watch_tries < MOST_TRIES) {
+        database->watch_tries++;
+        Py_BEGIN_ALLOW_THREADS
+        SQ(database->api, prepare_v3)(database->db, "SELECT 1 FROM " WATCH_NAME, -1, 0, &statement,
+                                      NULL);
+        SQ(database->api, finalize)(statement);
+        Py_END_ALLOW_THREADS
+    }
+    return database->watched;
+}
+
+/* Keeps a statement for the next time; the oldest in its place goes. */
 static void cache_keep(Database *database, PyObject *sql, sqlite3_stmt *statement)
 {
     static unsigned turn; /* guarded by the GIL */
-    if (database->tables > 0 && database->db != NULL) {
+    if (database->db != NULL && is_watched(database)) {
         for (int i = 0; i < STATEMENT_CACHE_SIZE; i++) {
             CachedStatement *cached = &database->cache[turn++ % STATEMENT_CACHE_SIZE];
             if (cached->busy) {
@@ -168,13 +193,13 @@ static void cache_keep(Database *database, PyObject *sql, sqlite3_stmt *statemen
             cached->statement = statement;
             cached->sql = Py_NewRef(sql);
             if (old != NULL) {
-                SQ(database->api, finalize)(old);
+                finalize(database, old);
                 Py_DECREF(old_sql);
             }
             return;
         }
     }
-    SQ(database->api, finalize)(statement);
+    finalize(database, statement);
 }
 
 typedef struct {
@@ -185,6 +210,7 @@ typedef struct {
     CachedStatement *cached;
     sqlite3_stmt *statement;
     size_t limit; /* bytes that columns may take; 0: no limit */
+    int refused;  /* by us, after it was prepared: not to be kept */
 } Run;
 
 static int bind_parameters(Run *run)
@@ -220,9 +246,13 @@ static int prepare(Run *run)
         PyErr_SetString(PyExc_OverflowError, "the statement is too long");
         return -1;
     }
+    if (strlen(text) != (size_t)length) {
+        PyErr_SetString(PyExc_ValueError, "the statement contains a null character");
+        return -1;
+    }
     Py_BEGIN_ALLOW_THREADS
     code = SQ(database->api, prepare_v3)(database->db, text, (int)length + 1,
-                                         database->tables > 0 ? SQLITE_PREPARE_PERSISTENT : 0,
+                                         database->watched ? SQLITE_PREPARE_PERSISTENT : 0,
                                          &run->statement, &tail);
     Py_END_ALLOW_THREADS
     if (code != SQLITE_OK) {
@@ -230,6 +260,7 @@ static int prepare(Run *run)
     }
     if (run->statement == NULL || tail[strspn(tail, " \t\r\n;")] != '\0') {
         PyErr_SetString(python.sql_error, "exactly one statement is needed");
+        run->refused = 1;
         return -1;
     }
     return 0;
@@ -260,11 +291,13 @@ static void run_end(Run *run)
         SQ(api, reset)(run->statement);
         SQ(api, clear_bindings)(run->statement);
         Py_END_ALLOW_THREADS
-        if (run->cached == NULL) {
+        if (run->refused) {
+            finalize(database, run->statement);
+        } else if (run->cached == NULL) {
             cache_keep(database, run->sql, run->statement);
         } else {
             run->cached->busy = 0;
-            if (database->tables == 0) {
+            if (!database->watched) {
                 statements_forget(database);
             }
         }
@@ -326,6 +359,50 @@ static int sink_add(Sink *sink, const void *data, size_t size)
 
 #define WRONG_TYPE (-2)
 #define TOO_LARGE (-3)
+#define WRONG_WIDTH (-4)
+
+typedef struct {
+    Sink *sinks;
+    int width;
+    int typed; /* the kinds of the columns are given */
+    Py_ssize_t rows;
+    int failed; /* the column that had a wrong type */
+} Result;
+
+static int result_start(Result *result, int width)
+{
+    result->sinks = calloc(width ? width : 1, sizeof(Sink));
+    result->width = width;
+    if (result->sinks == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+static void result_clear(Result *result)
+{
+    for (int i = 0; result->sinks != NULL && i < result->width; i++) {
+        free(result->sinks[i].data);
+        free(result->sinks[i].heap);
+    }
+    free(result->sinks);
+}
+
+/* A statement that SQLite had to prepare anew may have another number of columns. */
+static int result_resize(Result *result, int width)
+{
+    if (width == result->width) {
+        return SQLITE_OK;
+    }
+    Sink *sinks = result->typed ? NULL : calloc(width ? width : 1, sizeof(Sink));
+    if (sinks != NULL) {
+        free(result->sinks);
+        result->sinks = sinks;
+    }
+    result->width = sinks ? width : result->width;
+    return result->typed ? WRONG_WIDTH : sinks ? SQLITE_OK : SQLITE_NOMEM;
+}
 
 static int sink_item(Sink *sink, sqlite_api api, sqlite3_stmt *statement, int column)
 {
@@ -348,10 +425,11 @@ static int sink_item(Sink *sink, sqlite_api api, sqlite3_stmt *statement, int co
     if (item.type == SQLITE_TEXT || item.type == SQLITE_BLOB) {
         item.length = SQ(api, column_bytes)(statement, column);
         item.as.offset = sink->heap_used;
-        if (grow(&sink->heap, &sink->heap_room, sink->heap_used, item.length) < 0) {
+        if ((bytes == NULL && item.length > 0) ||
+            grow(&sink->heap, &sink->heap_room, sink->heap_used, item.length) < 0) {
             return SQLITE_NOMEM;
         }
-        if (item.length > 0 && bytes != NULL) {
+        if (item.length > 0) {
             memcpy(sink->heap + sink->heap_used, bytes, item.length);
         }
         sink->heap_used += item.length;
@@ -400,76 +478,89 @@ static int sink_take(Sink *sink, sqlite_api api, sqlite3_stmt *statement, int co
     }
 }
 
-static size_t sinks_bytes(const Sink *sinks, int width)
+static size_t result_bytes(const Result *result)
 {
     size_t bytes = 0;
     const Dictionary *counted = NULL; /* one dictionary serves all columns */
-    for (int i = 0; i < width; i++) {
-        bytes += sinks[i].room + sinks[i].heap_room;
-        if (sinks[i].dictionary != NULL && counted == NULL) {
-            counted = sinks[i].dictionary;
+    for (int i = 0; i < result->width; i++) {
+        const Sink *sink = &result->sinks[i];
+        bytes += sink->room + sink->heap_room;
+        if (sink->dictionary != NULL && counted == NULL) {
+            counted = sink->dictionary;
             bytes += dictionary_bytes(counted);
         }
     }
     return bytes;
 }
 
-/* Steps to the end; *failed is the column that had a wrong type. Without the GIL. */
-static int drain(Run *run, Sink *sinks, int width, Py_ssize_t *rows, int *failed)
+/* Steps to the end. Without the GIL. */
+static int drain(Run *run, Result *result)
 {
     sqlite_api api = run->database->api;
-    int code;
-    while ((code = SQ(api, step)(run->statement)) == SQLITE_ROW) {
-        for (int i = 0; i < width; i++) {
-            code = sink_take(&sinks[i], api, run->statement, i);
+    int code = SQ(api, step)(run->statement);
+    int fits = result_resize(result, SQ(api, column_count)(run->statement));
+    if (fits != SQLITE_OK && (code == SQLITE_ROW || code == SQLITE_DONE)) {
+        return fits;
+    }
+    for (; code == SQLITE_ROW; code = SQ(api, step)(run->statement)) {
+        for (int i = 0; i < result->width; i++) {
+            code = sink_take(&result->sinks[i], api, run->statement, i);
             if (code != SQLITE_OK) {
-                *failed = i;
+                result->failed = i;
                 return code;
             }
         }
-        ++*rows;
-        if (run->limit > 0 && *rows % 4096 == 0 && sinks_bytes(sinks, width) > run->limit) {
+        result->rows++;
+        if (run->limit > 0 && result->rows % 4096 == 0 && result_bytes(result) > run->limit) {
             return TOO_LARGE;
         }
     }
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static void sinks_free(Sink *sinks, int width)
+static void wrong_width(Py_ssize_t kinds, int width)
 {
-    for (int i = 0; sinks != NULL && i < width; i++) {
-        free(sinks[i].data);
-        free(sinks[i].heap);
-    }
-    free(sinks);
+    PyErr_Format(PyExc_ValueError, "%zd kinds for %d columns", kinds, width);
 }
 
-static int collect(Run *run, Sink *sinks, int width, Py_ssize_t *rows)
+static void wrong_type(const Result *result)
 {
-    int code, failed = 0;
+    static const char *const kinds[] = {"", "an integer", "a number", "text", "a blob"};
+    const Sink *sink = &result->sinks[result->failed];
+    if (sink->kind == KIND_VECTOR) {
+        PyErr_Format(PyExc_TypeError, "row %zd, column %d: not a vector of %zu bytes",
+                     result->rows + 1, result->failed + 1, sink->bytes);
+    } else {
+        PyErr_Format(PyExc_TypeError, "row %zd, column %d: not %s", result->rows + 1,
+                     result->failed + 1, kinds[sink->kind]);
+    }
+}
+
+static int collect(Run *run, Result *result)
+{
+    int code;
     Py_BEGIN_ALLOW_THREADS
-    code = drain(run, sinks, width, rows, &failed);
+    code = drain(run, result);
     Py_END_ALLOW_THREADS
-    if (code == WRONG_TYPE) {
-        static const char *const kinds[] = {"", "an integer", "a number", "text", "a blob"};
-        if (sinks[failed].kind == KIND_VECTOR) {
-            PyErr_Format(PyExc_TypeError, "row %zd, column %d: not a vector of %zu bytes",
-                         *rows + 1, failed + 1, sinks[failed].bytes);
-        } else {
-            PyErr_Format(PyExc_TypeError, "row %zd, column %d: not %s", *rows + 1, failed + 1,
-                         kinds[sinks[failed].kind]);
-        }
+    switch (code) {
+    case SQLITE_OK:
+        return 0;
+    case WRONG_TYPE:
+        wrong_type(result);
         return -1;
-    }
-    if (code == TOO_LARGE) {
-        PyErr_Format(PyExc_MemoryError, "more than %zu bytes after %zd rows", run->limit, *rows);
+    case WRONG_WIDTH:
+        wrong_width(result->width, SQ(run->database->api, column_count)(run->statement));
         return -1;
-    }
-    if (code == SQLITE_NOMEM) {
+    case TOO_LARGE:
+        PyErr_Format(PyExc_MemoryError, "more than %zu bytes after %zd rows", run->limit,
+                     result->rows);
+        return -1;
+    case SQLITE_NOMEM:
         PyErr_NoMemory();
         return -1;
+    default:
+        return database_fail(run->database, code);
     }
-    return code == SQLITE_OK ? 0 : database_fail(run->database, code);
 }
 
 static PyObject *item_object(const Sink *sink, Py_ssize_t row)
@@ -489,11 +580,11 @@ static PyObject *item_object(const Sink *sink, Py_ssize_t row)
     }
 }
 
-static PyObject *row_object(const Sink *sinks, int width, Py_ssize_t row)
+static PyObject *row_object(const Result *result, Py_ssize_t row)
 {
-    PyObject *tuple = PyTuple_New(width);
-    for (int i = 0; tuple != NULL && i < width; i++) {
-        PyObject *value = item_object(&sinks[i], row);
+    PyObject *tuple = PyTuple_New(result->width);
+    for (int i = 0; tuple != NULL && i < result->width; i++) {
+        PyObject *value = item_object(&result->sinks[i], row);
         if (value == NULL) {
             Py_CLEAR(tuple);
         } else {
@@ -503,11 +594,12 @@ static PyObject *row_object(const Sink *sinks, int width, Py_ssize_t row)
     return tuple;
 }
 
-static PyObject *rows_object(const Sink *sinks, int width, Py_ssize_t rows)
+static PyObject *rows_object(const Result *result)
 {
+    Py_ssize_t rows = result->width ? result->rows : 0;
     PyObject *list = PyList_New(rows);
     for (Py_ssize_t row = 0; list != NULL && row < rows; row++) {
-        PyObject *tuple = row_object(sinks, width, row);
+        PyObject *tuple = row_object(result, row);
         if (tuple == NULL) {
             Py_CLEAR(list);
         } else {
@@ -519,7 +611,7 @@ static PyObject *rows_object(const Sink *sinks, int width, Py_ssize_t rows)
 
 static Run run_of(Database *database, PyObject *sql, PyObject *parameters)
 {
-    Run run = {database, sql, parameters, NULL, NULL, NULL, 0};
+    Run run = {.database = database, .sql = sql, .parameters = parameters};
     return run;
 }
 
@@ -535,15 +627,12 @@ PyObject *database_execute(Database *database, PyObject *arguments)
     }
     Run run = run_of(database, sql, parameters);
     if (run_start(&run) == 0) {
-        Py_ssize_t rows = 0;
-        int width = SQ(database->api, column_count)(run.statement);
-        Sink *sinks = calloc(width ? width : 1, sizeof(Sink));
-        if (sinks == NULL) {
-            PyErr_NoMemory();
-        } else if (collect(&run, sinks, width, &rows) == 0) {
-            list = width ? rows_object(sinks, width, rows) : PyList_New(0);
+        Result result = {0};
+        if (result_start(&result, SQ(database->api, column_count)(run.statement)) == 0 &&
+            collect(&run, &result) == 0) {
+            list = rows_object(&result);
         }
-        sinks_free(sinks, width);
+        result_clear(&result);
     }
     run_end(&run);
     Py_DECREF(parameters);
@@ -653,7 +742,7 @@ static int sink_kind(Sink *sink, PyObject *kind)
         }
     }
     long dimensions = strncmp(name, "vector:", 7) == 0 ? strtol(name + 7, NULL, 10) : 0;
-    if (dimensions < 1) {
+    if (dimensions < 1 || dimensions > INT_MAX / (long)sizeof(float)) {
         PyErr_Format(PyExc_ValueError, "unknown kind of column %R", kind);
         return -1;
     }
@@ -673,44 +762,60 @@ static int sink_dictionary(Sink *sink, Dictionary *dictionary)
     return 0;
 }
 
-static int collect_codes(Run *run, Sink *sinks, int width, Py_ssize_t *rows, Dictionary *dictionary)
+static int collect_codes(Run *run, Result *result, Dictionary *dictionary)
 {
     if (dictionary == NULL) {
-        return collect(run, sinks, width, rows);
+        return collect(run, result);
+    }
+    if (!dictionary_is_ready(dictionary)) {
+        return -1;
     }
     dictionary_fill(dictionary, 1);
-    int outcome = collect(run, sinks, width, rows);
+    int outcome = collect(run, result);
     dictionary_fill(dictionary, 0);
     return outcome;
 }
 
-static PyObject *columns_of(Run *run, PyObject *kinds, Dictionary *dictionary)
+static int set_kinds(Result *result, PyObject *kinds, Dictionary *dictionary)
 {
-    int width = SQ(run->database->api, column_count)(run->statement);
-    if (PyTuple_Size(kinds) != width) {
-        PyErr_Format(PyExc_ValueError, "%zd kinds for %d columns", PyTuple_Size(kinds), width);
-        return NULL;
+    for (int i = 0; i < result->width; i++) {
+        if (sink_kind(&result->sinks[i], PyTuple_GetItem(kinds, i)) < 0 ||
+            sink_dictionary(&result->sinks[i], dictionary) < 0) {
+            return -1;
+        }
     }
-    Py_ssize_t rows = 0;
-    Sink *sinks = calloc(width ? width : 1, sizeof(Sink));
-    int failed = sinks == NULL;
-    for (int i = 0; !failed && i < width; i++) {
-        failed = sink_kind(&sinks[i], PyTuple_GetItem(kinds, i)) < 0 ||
-                 sink_dictionary(&sinks[i], dictionary) < 0;
-    }
-    PyObject *columns = NULL;
-    if (!failed && collect_codes(run, sinks, width, &rows, dictionary) == 0) {
-        columns = PyTuple_New(width);
-    }
-    for (int i = 0; columns != NULL && i < width; i++) {
-        PyObject *column = column_object(&sinks[i], rows);
+    return 0;
+}
+
+static PyObject *columns_object(Result *result)
+{
+    PyObject *columns = PyTuple_New(result->width);
+    for (int i = 0; columns != NULL && i < result->width; i++) {
+        PyObject *column = column_object(&result->sinks[i], result->rows);
         if (column == NULL) {
             Py_CLEAR(columns);
         } else {
             PyTuple_SetItem(columns, i, column);
         }
     }
-    sinks_free(sinks, width);
+    return columns;
+}
+
+static PyObject *columns_of(Run *run, PyObject *kinds, Dictionary *dictionary)
+{
+    Result result = {.typed = 1};
+    PyObject *columns = NULL;
+    int width = SQ(run->database->api, column_count)(run->statement);
+    /* A kept statement is measured when it has been stepped: it may be prepared anew. */
+    if (run->cached == NULL && PyTuple_Size(kinds) != width) {
+        wrong_width(PyTuple_Size(kinds), width);
+        return NULL;
+    }
+    if (result_start(&result, (int)PyTuple_Size(kinds)) == 0 && set_kinds(&result, kinds, dictionary) == 0 &&
+        collect_codes(run, &result, dictionary) == 0) {
+        columns = columns_object(&result);
+    }
+    result_clear(&result);
     return columns;
 }
 

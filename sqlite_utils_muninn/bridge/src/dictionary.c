@@ -242,7 +242,7 @@ void dictionary_fill(Dictionary *dictionary, int filling)
 
 /* ---- As Python sees it ---- */
 
-static int is_ready(const Dictionary *dictionary)
+int dictionary_is_ready(const Dictionary *dictionary)
 {
     if (dictionary->filling) {
         PyErr_SetString(PyExc_RuntimeError, "the dictionary is being filled");
@@ -300,7 +300,7 @@ static PyObject *dictionary_find(PyObject *self, PyObject *object)
 {
     Dictionary *dictionary = (Dictionary *)self;
     Key key;
-    if (!is_ready(dictionary)) {
+    if (!dictionary_is_ready(dictionary)) {
         return NULL;
     }
     if (dictionary->count == 0 || !key_from_object(&key, object)) {
@@ -314,7 +314,7 @@ static PyObject *dictionary_find(PyObject *self, PyObject *object)
 static PyObject *dictionary_take(PyObject *self, PyObject *codes)
 {
     Dictionary *dictionary = (Dictionary *)self;
-    PyObject *list = is_ready(dictionary) ? PySequence_List(codes) : NULL;
+    PyObject *list = dictionary_is_ready(dictionary) ? PySequence_List(codes) : NULL;
     Py_ssize_t count = list ? PyList_Size(list) : 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *number = PyNumber_Long(PyList_GetItem(list, i));
@@ -343,7 +343,7 @@ static PyObject *dictionary_equals(PyObject *self, PyObject *object)
     if (!PyObject_TypeCheck(object, dictionary_type)) {
         Py_RETURN_FALSE;
     }
-    if (!is_ready(a) || !is_ready(b)) {
+    if (!dictionary_is_ready(a) || !dictionary_is_ready(b)) {
         return NULL;
     }
     int same = a->count == b->count && a->heap_used == b->heap_used;

@@ -11,14 +11,14 @@ typedef struct {
 static void function_free(void *data)
 {
     Function *function = data;
-    PyGILState_STATE gil;
-    if (!python_enter(&gil)) {
+    Visit visit;
+    if (!python_enter(&visit)) {
         return;
     }
     Py_XDECREF(function->call);
     database_release(function->database);
     free(function);
-    python_leave(gil);
+    python_leave(&visit);
 }
 
 static int is_null(sqlite_api api, sqlite3_value *value)
@@ -43,13 +43,13 @@ static void fail(Function *function, sqlite_api api, sqlite3_context *context)
 static void function_run(sqlite_api api, sqlite3_context *context, int argc, sqlite3_value **argv)
 {
     Function *function = SQ(api, user_data)(context);
-    PyGILState_STATE gil;
+    Visit visit;
     for (int i = 0; i < argc && i < function->required; i++) {
         if (is_null(api, argv[i])) {
             return;
         }
     }
-    if (!python_enter(&gil)) {
+    if (!python_enter(&visit)) {
         SQ(api, result_error_code)(context, SQLITE_MISUSE);
         return;
     }
@@ -60,7 +60,7 @@ static void function_run(sqlite_api api, sqlite3_context *context, int argc, sql
     }
     Py_XDECREF(arguments);
     Py_XDECREF(result);
-    python_leave(gil);
+    python_leave(&visit);
 }
 
 /* A function's data can only be had through the routines of the library that calls, and a thunk is

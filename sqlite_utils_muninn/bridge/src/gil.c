@@ -3,18 +3,34 @@
 
 Python python;
 
-int python_enter(PyGILState_STATE *gil)
+int python_enter(Visit *visit)
 {
     /* While the interpreter ends, objects of the main thread are still being released and that
      * thread still has its state; any other thread, or a later call, must not touch Python. */
     if (!Py_IsInitialized() && PyGILState_GetThisThreadState() == NULL) {
         return 0;
     }
-    *gil = PyGILState_Ensure();
+    visit->gil = PyGILState_Ensure();
+    PyErr_Fetch(&visit->type, &visit->exception, &visit->traceback);
     return 1;
 }
 
-void python_leave(PyGILState_STATE gil) { PyGILState_Release(gil); }
+void python_leave(Visit *visit)
+{
+    if (visit->type != NULL) {
+        PyErr_Restore(visit->type, visit->exception, visit->traceback);
+    }
+    PyGILState_Release(visit->gil);
+}
+
+/* The exception that came while another one was being worded goes, unless it is Ctrl-C. */
+static void drop_exception(Failure *failure)
+{
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        failure->rearm = 1;
+    }
+    PyErr_Clear();
+}
 
 static int error_code_of(PyObject *exception)
 {
@@ -22,7 +38,10 @@ static int error_code_of(PyObject *exception)
     PyObject *number = PyObject_GetAttrString(exception, "sqlite_errorcode");
     if (number != NULL) {
         long value = PyLong_AsLong(number);
-        if (value > 0 && value < 0x10000) {
+        int primary = (int)(value & 0xff);
+        /* Not SQLITE_ROW and the like, nor SQLITE_SCHEMA, which runs the statement again. */
+        if (value > 0 && value < 0x10000 && primary >= SQLITE_ERROR &&
+            primary <= SQLITE_NOTADB && primary != SQLITE_SCHEMA) {
             code = (int)value;
         }
         Py_DECREF(number);
@@ -31,13 +50,13 @@ static int error_code_of(PyObject *exception)
     return code;
 }
 
-static char *message_of(sqlite_api api, PyObject *exception)
+static char *message_of(Failure *failure, sqlite_api api, PyObject *exception)
 {
     char *message = NULL;
     PyObject *text = PyObject_Str(exception);
     const char *utf8 = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
     if (utf8 == NULL || utf8[0] == '\0') {
-        PyErr_Clear();
+        drop_exception(failure);
         Py_XDECREF(text);
         text = PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "__name__");
         utf8 = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
@@ -48,11 +67,11 @@ static char *message_of(sqlite_api api, PyObject *exception)
     return message;
 }
 
-static void remember_traceback(Database *database, PyObject *exception)
+static void remember_traceback(Failure *failure, Database *database, PyObject *exception)
 {
     PyObject *text = PyObject_CallFunctionObjArgs(python.format_traceback, exception, NULL);
     if (text == NULL) {
-        PyErr_Clear();
+        drop_exception(failure);
         return;
     }
     PyObject *old = database->last_error;
@@ -81,8 +100,8 @@ Failure failure_take(Database *database)
         if ((failure.code & 0xff) == SQLITE_INTERRUPT) {
             failure.code = SQLITE_INTERRUPT; /* no text of ours: hosts look for "interrupted" */
         } else {
-            failure.message = message_of(database->api, exception);
-            remember_traceback(database, exception);
+            failure.message = message_of(&failure, database->api, exception);
+            remember_traceback(&failure, database, exception);
         }
     }
     Py_XDECREF(type);

@@ -223,6 +223,37 @@ void batch_clear(Batch *batch)
     memset(batch, 0, sizeof(*batch));
 }
 
+static int is_integer(const Column *column, Py_ssize_t row)
+{
+    const char *at = column->data + row * column->stride;
+    uint64_t value = 0;
+    switch (column->storage) {
+    case CELLS:
+        return column->cells[row].type == SQLITE_INTEGER;
+    case UINT64:
+        memcpy(&value, at, sizeof(value));
+        return value <= INT64_MAX;
+    case FLOAT32:
+    case FLOAT64:
+    case VECTORS:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+static int is_integers(const Column *column)
+{
+    int needs_a_look = column->storage == CELLS || column->storage == UINT64;
+    Py_ssize_t rows = needs_a_look || column->length == 0 ? column->length : 1;
+    for (Py_ssize_t row = 0; row < rows; row++) {
+        if (!is_integer(column, row)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static int batch_read_rowids(Batch *batch, PyObject *source)
 {
     PyObject *rowids = PyObject_GetAttrString(source, "rowids");
@@ -231,11 +262,18 @@ static int batch_read_rowids(Batch *batch, PyObject *source)
         return rowids ? 0 : -1;
     }
     batch->rowids = calloc(1, sizeof(Column));
+    if (batch->rowids == NULL) {
+        PyErr_NoMemory();
+    }
     int outcome = batch->rowids ? column_read(batch->rowids, rowids) : -1;
     Py_DECREF(rowids);
     if (outcome == 0 && batch->rowids->length != batch->rows) {
         PyErr_Format(PyExc_ValueError, "%zd rowids for %zd rows", batch->rowids->length,
                      batch->rows);
+        return -1;
+    }
+    if (outcome == 0 && !is_integers(batch->rowids)) {
+        PyErr_SetString(PyExc_TypeError, "rowids must be integers of 64 bits");
         return -1;
     }
     return outcome;
@@ -271,7 +309,7 @@ int batch_read(Batch *batch, PyObject *source, int width)
 {
     memset(batch, 0, sizeof(*batch));
     int outcome;
-    if (PyTuple_CheckExact(source)) {
+    if (PyTuple_Check(source)) {
         outcome = batch_read_columns(batch, source, width);
     } else if (PyObject_IsInstance(source, python.rows) == 1) {
         PyObject *given = PyObject_GetAttrString(source, "columns");
@@ -394,7 +432,7 @@ int64_t batch_rowid(const Batch *batch, Py_ssize_t row)
 {
     const Column *column = batch->rowids;
     if (column->storage == CELLS) {
-        return column->cells[row].type == SQLITE_INTEGER ? column->cells[row].as.integer : 0;
+        return column->cells[row].as.integer;
     }
     return column_integer(column, column->data + row * column->stride);
 }

@@ -33,11 +33,14 @@ typedef int (*sqlite_init)(sqlite3 *, char **, sqlite_api);
 enum {
     SQLITE_OK = 0,
     SQLITE_ERROR = 1,
+    SQLITE_LOCKED = 6,
     SQLITE_NOMEM = 7,
     SQLITE_READONLY = 8,
     SQLITE_INTERRUPT = 9,
+    SQLITE_SCHEMA = 17,
     SQLITE_CONSTRAINT = 19,
     SQLITE_MISUSE = 21,
+    SQLITE_NOTADB = 26,
     SQLITE_ROW = 100,
     SQLITE_DONE = 101,
 };

@@ -4,12 +4,12 @@
 
 /* ---- Modules ---- */
 
-static void module_free(void *data)
+/* A table holds its module: SQLite before 3.41 lets go of one that has been replaced first, and calls
+ * xDisconnect through it then. */
+static void module_release(Module *module)
 {
-    Module *module = data;
-    PyGILState_STATE gil;
-    if (!python_enter(&gil)) {
-        return; /* the process is ending: its memory goes with it */
+    if (--module->holders > 0) {
+        return;
     }
     Py_XDECREF(module->create);
     Py_XDECREF(module->connect);
@@ -18,7 +18,15 @@ static void module_free(void *data)
     free(module->schema);
     database_release(module->database);
     free(module);
-    python_leave(gil);
+}
+
+static void module_free(void *data)
+{
+    Visit visit;
+    if (python_enter(&visit)) { /* else the process is ending: its memory goes with it */
+        module_release(data);
+        python_leave(&visit);
+    }
 }
 
 /* SQLite asks for shadow names without saying whose they are: one set for all modules. */
@@ -70,13 +78,16 @@ static void set_safety(Module *module, sqlite3 *db)
 
 static void table_free(Table *table)
 {
-    Database *database = table->module->database;
-    database->tables--;
+    Module *module = table->module;
+    if (module->watches) {
+        module->database->watched = 0;
+    }
     plans_clear(&table->plans);
     Py_XDECREF(table->instance);
     free(table);
     /* A statement of ours that stayed prepared would keep a closing connection open. */
-    statements_forget(database);
+    statements_forget(module->database);
+    module_release(module);
 }
 
 static int declare(Table *table, sqlite3 *db, const char *schema)
@@ -143,9 +154,9 @@ static int table_start(Table *table, sqlite3 *db, PyObject *factory, int argc,
 static int connect_with(sqlite3 *db, Module *module, PyObject *factory, int argc,
                         const char *const *argv, sqlite3_vtab **out, char **message)
 {
-    PyGILState_STATE gil;
+    Visit visit;
     int code = SQLITE_OK;
-    if (!python_enter(&gil)) {
+    if (!python_enter(&visit)) {
         return SQLITE_MISUSE;
     }
     Table *table = calloc(1, sizeof(Table));
@@ -153,17 +164,20 @@ static int connect_with(sqlite3 *db, Module *module, PyObject *factory, int argc
         code = SQLITE_NOMEM;
     } else {
         table->module = module;
-        module->database->tables++;
+        module->holders++;
+        module->database->making++;
         set_safety(module, db);
         SQ(module->database->api, vtab_config)(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
         if (table_start(table, db, factory, argc, argv) < 0) {
             code = failure_to_pointer(module->database, message);
             table_free(table);
         } else {
+            module->database->watched |= module->watches;
             *out = &table->base;
         }
+        module->database->making--;
     }
-    python_leave(gil);
+    python_leave(&visit);
     return code;
 }
 
@@ -189,7 +203,22 @@ static int table_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 
 /* ---- Calling the instance ---- */
 
-/* Calls a method of the instance and gives back its result, or NULL after failure_to_table. */
+static int table_enter(Table *table, Visit *visit)
+{
+    if (!python_enter(visit)) {
+        return 0;
+    }
+    table->calls++;
+    return 1;
+}
+
+static void table_leave(Table *table, Visit *visit)
+{
+    table->calls--;
+    python_leave(visit);
+}
+
+/* Gives back the result of a call of the instance, or NULL after failure_to_table. */
 static PyObject *ask(Table *table, int *code, PyObject *result)
 {
     *code = result ? SQLITE_OK : failure_to_table(table->module->database, &table->base);
@@ -199,33 +228,57 @@ static PyObject *ask(Table *table, int *code, PyObject *result)
 static int tell(sqlite3_vtab *vtab, const char *method)
 {
     Table *table = (Table *)vtab;
-    PyGILState_STATE gil;
-    int code = SQLITE_OK;
-    if (table->instance == NULL || !python_enter(&gil)) {
+    Visit visit;
+    int code;
+    if (!table_enter(table, &visit)) {
         return SQLITE_OK;
     }
     Py_XDECREF(ask(table, &code, PyObject_CallMethod(table->instance, method, NULL)));
-    python_leave(gil);
+    table_leave(table, &visit);
     return code;
+}
+
+/* Calls a method whose failure SQLite does not want to hear of. */
+static void tell_unheard(Table *table, const char *method)
+{
+    PyObject *result = PyObject_CallMethod(table->instance, method, NULL);
+    if (result == NULL && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        PyErr_Clear();
+        interrupt_again();
+    } else if (result == NULL) {
+        PyErr_WriteUnraisable(table->instance);
+    }
+    Py_XDECREF(result);
+}
+
+static int tell_end(sqlite3_vtab *vtab, const char *method)
+{
+    Table *table = (Table *)vtab;
+    Visit visit;
+    if (table_enter(table, &visit)) {
+        tell_unheard(table, method);
+        table_leave(table, &visit);
+    }
+    return SQLITE_OK;
 }
 
 static int tell_number(sqlite3_vtab *vtab, const char *method, int number)
 {
     Table *table = (Table *)vtab;
-    PyGILState_STATE gil;
+    Visit visit;
     int code;
-    if (!python_enter(&gil)) {
+    if (!table_enter(table, &visit)) {
         return SQLITE_OK;
     }
     Py_XDECREF(ask(table, &code, PyObject_CallMethod(table->instance, method, "i", number)));
-    python_leave(gil);
+    table_leave(table, &visit);
     return code;
 }
 
 static int table_begin(sqlite3_vtab *vtab) { return tell(vtab, "begin"); }
 static int table_sync(sqlite3_vtab *vtab) { return tell(vtab, "sync"); }
-static int table_commit(sqlite3_vtab *vtab) { return tell(vtab, "commit"); }
-static int table_rollback(sqlite3_vtab *vtab) { return tell(vtab, "rollback"); }
+static int table_commit(sqlite3_vtab *vtab) { return tell_end(vtab, "commit"); }
+static int table_rollback(sqlite3_vtab *vtab) { return tell_end(vtab, "rollback"); }
 static int table_savepoint(sqlite3_vtab *vtab, int n) { return tell_number(vtab, "savepoint", n); }
 static int table_release(sqlite3_vtab *vtab, int n) { return tell_number(vtab, "release", n); }
 static int table_rollback_to(sqlite3_vtab *vtab, int n)
@@ -233,43 +286,55 @@ static int table_rollback_to(sqlite3_vtab *vtab, int n)
     return tell_number(vtab, "rollback_to", n);
 }
 
-static int table_drop(sqlite3_vtab *vtab, const char *method, int may_fail)
+static int table_disconnect(sqlite3_vtab *vtab)
 {
     Table *table = (Table *)vtab;
-    PyGILState_STATE gil;
-    int code = SQLITE_OK;
-    if (!python_enter(&gil)) {
-        return SQLITE_OK;
-    }
-    if (table->instance != NULL) {
-        PyObject *result = PyObject_CallMethod(table->instance, method, NULL);
-        if (result == NULL && may_fail) {
-            ask(table, &code, NULL);
-        } else if (result == NULL) {
-            PyErr_WriteUnraisable(table->instance);
+    Database *database = table->module->database;
+    Visit visit;
+    if (python_enter(&visit)) {
+        if (table->instance != NULL) {
+            database->leaving++;
+            tell_unheard(table, "disconnect");
+            database->leaving--;
         }
-        Py_XDECREF(result);
-    }
-    if (code == SQLITE_OK) {
         table_free(table);
+        python_leave(&visit);
     }
-    python_leave(gil);
-    return code;
+    return SQLITE_OK;
 }
 
-static int table_disconnect(sqlite3_vtab *vtab) { return table_drop(vtab, "disconnect", 0); }
-static int table_destroy(sqlite3_vtab *vtab) { return table_drop(vtab, "destroy", 1); }
+/* Refused while a callback of the table runs, for that would return into freed memory. */
+static int table_destroy(sqlite3_vtab *vtab)
+{
+    Table *table = (Table *)vtab;
+    Visit visit;
+    int code;
+    if (table->calls > 0) {
+        return SQLITE_LOCKED;
+    }
+    if (!table_enter(table, &visit)) {
+        return SQLITE_MISUSE;
+    }
+    Py_XDECREF(ask(table, &code, PyObject_CallMethod(table->instance, "destroy", NULL)));
+    if (code == SQLITE_OK) {
+        table_free(table);
+        python_leave(&visit);
+    } else {
+        table_leave(table, &visit);
+    }
+    return code;
+}
 
 static int table_rename(sqlite3_vtab *vtab, const char *name)
 {
     Table *table = (Table *)vtab;
-    PyGILState_STATE gil;
+    Visit visit;
     int code;
-    if (!python_enter(&gil)) {
+    if (!table_enter(table, &visit)) {
         return SQLITE_MISUSE;
     }
     Py_XDECREF(ask(table, &code, PyObject_CallMethod(table->instance, "rename", "s", name)));
-    python_leave(gil);
+    table_leave(table, &visit);
     return code;
 }
 
@@ -277,10 +342,10 @@ static int table_integrity(sqlite3_vtab *vtab, const char *schema, const char *n
                            char **problem)
 {
     Table *table = (Table *)vtab;
-    PyGILState_STATE gil;
+    Visit visit;
     int code;
     (void)schema, (void)name, (void)flags;
-    if (!python_enter(&gil)) {
+    if (!table_enter(table, &visit)) {
         return SQLITE_OK;
     }
     PyObject *text = ask(table, &code, PyObject_CallMethod(table->instance, "integrity", NULL));
@@ -290,7 +355,7 @@ static int table_integrity(sqlite3_vtab *vtab, const char *schema, const char *n
         PyErr_Clear();
     }
     Py_XDECREF(text);
-    python_leave(gil);
+    table_leave(table, &visit);
     return code;
 }
 
@@ -338,9 +403,9 @@ static int is_ignored(const Table *table, int code)
 static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, int64_t *rowid)
 {
     Table *table = (Table *)vtab;
-    PyGILState_STATE gil;
+    Visit visit;
     int code;
-    if (!python_enter(&gil)) {
+    if (!table_enter(table, &visit)) {
         return SQLITE_MISUSE;
     }
     PyObject *result = ask(table, &code, update_call(table, argc, argv));
@@ -354,7 +419,7 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, int6
     }
     Py_XDECREF(result);
     PyErr_Clear();
-    python_leave(gil);
+    table_leave(table, &visit);
     return code;
 }
 
@@ -423,9 +488,11 @@ static Module *module_new(Database *database, PyObject *arguments, const char **
     module->width = width;
     module->pushdown = pushdown;
     module->safety = safety;
+    module->holders = 1;
+    module->watches = strcmp(*name, WATCH_NAME) == 0;
     database_hold(database);
     if (plans_read(&module->plans, plans) < 0) {
-        module_free(module);
+        module_release(module);
         return NULL;
     }
     set_methods(module, hooks, PyTuple_Size(shadow) > 0);
@@ -440,6 +507,11 @@ PyObject *database_create_module(Database *database, PyObject *arguments)
     const char *name;
     int code;
     if (!database_is_open(database)) {
+        return NULL;
+    }
+    if (database->making > 0) {
+        /* SQLite would free the module that it is about to use. */
+        PyErr_SetString(python.sql_error, "no module can be registered while a table is being made");
         return NULL;
     }
     Module *module = module_new(database, arguments, &name);

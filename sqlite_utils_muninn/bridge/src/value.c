@@ -7,10 +7,10 @@ static const char pointer_type[] = "muninn";
 
 void release_object(void *object)
 {
-    PyGILState_STATE gil;
-    if (object != NULL && python_enter(&gil)) {
+    Visit visit;
+    if (object != NULL && python_enter(&visit)) {
         Py_DECREF((PyObject *)object);
-        python_leave(gil);
+        python_leave(&visit);
     }
 }
 
@@ -28,7 +28,8 @@ PyObject *value_to_python(sqlite_api api, sqlite3_value *value)
     }
     case SQLITE_BLOB: {
         const void *blob = SQ(api, value_blob)(value);
-        return PyBytes_FromStringAndSize(blob, SQ(api, value_bytes)(value));
+        int length = SQ(api, value_bytes)(value);
+        return blob || length == 0 ? PyBytes_FromStringAndSize(blob, length) : PyErr_NoMemory();
     }
     default: {
         PyObject *object = SQ(api, value_pointer)(value, pointer_type);
