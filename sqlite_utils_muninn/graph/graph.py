@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -119,6 +119,21 @@ class Graph:
     def result(self, key: Any, compute: Callable[[], T]) -> T:
         """What `compute` gave for this key before, else now."""
         return self._once(self._results, key, compute)
+
+    def unweighted(self) -> Graph:
+        """The same edges, each of weight 1."""
+        if self.weight is None:
+            return self
+        plain = self.result("unweighted", lambda: Graph(self.ids, self.source, self.target))
+        with self._lock:
+            ways = {key: value for key, value in self._built.items() if isinstance(key, str)}
+        plain.put({key: replace(value, weights=None) for key, value in ways.items()})
+        return plain
+
+    def put(self, ways: dict[str, Neighbours]) -> None:
+        """Take neighbours that were built before; the caller has checked them."""
+        with self._lock:
+            self._built.update(ways)
 
     def _once(self, store: dict[Any, Any], key: Any, make: Callable[[], T]) -> T:
         with self._lock:

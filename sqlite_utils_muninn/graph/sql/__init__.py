@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import centrality, communities, selection, traversal
+from . import centrality, communities, selection, stored, traversal
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Declaration
@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 
 def surface(host: Host) -> list[Declaration]:
     """Return the graph functions, within the memory and time that the host allows."""
-    rooms = (traversal, centrality, communities, selection)
+    rooms = (traversal, centrality, communities, selection, stored)
     return [declaration for room in rooms for declaration in room.surface(host)]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from sqlite_utils_muninn.graph.edge_table import EdgeTable, Table
     from sqlite_utils_muninn.graph.graph import Graph
     from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
@@ -112,12 +113,33 @@ class Call:
             type_column=given.get("edge_type_col"),
             types=given.get("edge_types"),
         )
-        statement = edge_table.select(self.db, self.name, edges)
         cache.CACHE.limit = self.host.graph_cache
-        graph = cache.load(self.db, statement, self.work)
+        table = edge_table.find_table(self.db, self.name, edges.table)
+        graph = self._adjacency(table, edges)
+        if graph is None:
+            statement = edge_table.select(self.db, self.name, edges, table)
+            graph = cache.load(self.db, statement, self.work)
         if not weights_may_be_negative:
             edge_table.check_not_negative(graph, self.name)
         return graph
+
+    def _adjacency(self, table: Table, edges: EdgeTable) -> Graph | None:
+        """The graph of a graph_adjacency table, whose columns are its own; None for others."""
+        if table.kind != "virtual":
+            return None
+        from sqlite_utils_muninn.graph import adjacency
+
+        found = adjacency.find(self.db, table)
+        if found is None:
+            return None
+        if edges.timestamp is not None or edges.types is not None:
+            raise ValueError(
+                f"{self.name}: {table.name!r} keeps no times and types; name its edge table instead"
+            )
+        if edges.weight is not None and found.edges.weight is None:
+            raise ValueError(f"{self.name}: {table.name!r} was made without weight_col")
+        graph = found.load(self.work)
+        return graph if edges.weight is not None else graph.unweighted()
 
     def seeds(self, argument: str, graph: Graph) -> dict[int, float]:
         """Nodes and their weights, of a JSON object or array; those not in the graph left out."""
