@@ -75,7 +75,18 @@ def machine() -> dict[str, str]:
         "cpu": cpu,
         "python": platform.python_version(),
         "llama-cpp-python": version("llama-cpp-python"),
+        "built for": instructions(),
     }
+
+
+def instructions() -> str:
+    """Return the instruction sets that llama.cpp was built for."""
+    from sqlite_utils_muninn.models.llama import library
+
+    said = library().llama_print_system_info().decode()
+    return " ".join(
+        part.split("=")[0].strip().removeprefix("CPU : ") for part in said.split("|")
+    ).strip()
 
 
 def say(figures: Any) -> None:

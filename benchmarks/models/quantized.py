@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils_muninn.models.model import Model
 
-TYPES = ("q8_0", "q6_k", "q5_0", "q4_k_m", "q4_0")
+TYPES = ("bf16", "q8_0", "q6_k", "q5_0", "q4_k_m", "q4_0")
 
 
 def measure(

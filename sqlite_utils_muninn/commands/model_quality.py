@@ -128,7 +128,7 @@ def quantize(
 ) -> None:
     """Make a smaller file of a model
 
-    TYPE is q8_0, q5_0, q4_0 or one of llama.cpp's K-quants, such as q4_k_m.
+    TYPE is bf16, q8_0, q5_0, q4_0 or one of llama.cpp's K-quants, such as q4_k_m.
     K-quants need matrices with rows of a multiple of 256; others of the model
     get the next larger type, and the result shows the mix.
 

@@ -2,6 +2,11 @@
 
 K-quants hold weights in blocks of 256, so they need rows of a multiple of that; llama.cpp takes
 another type for a matrix that has not. The file that comes says what each became.
+
+bf16 is as large as f16 and nearly as exact (mean squared error 5e-08 with MiniLM, q8_0 2e-06), and
+on a CPU with AVX512_BF16, with a llama.cpp that was built for it, a third faster: 316 short texts a
+second against 228, 23 long ones against 17. q8_0 is slower than f16 on such a CPU; q4_0 is fast
+(341) and coarse (1.5e-04).
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.models.files.header import Header
 
 TYPES = (
-    "q8_0", "q6_k", "q5_1", "q5_0", "q5_k_m", "q5_k_s", "q4_1", "q4_0", "q4_k_m", "q4_k_s",
+    "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q5_k_m", "q5_k_s", "q4_1", "q4_0", "q4_k_m", "q4_k_s",
     "q3_k_l", "q3_k_m", "q3_k_s", "q2_k",
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ depend on the batch, and documents that speak to the model as its prompt does.
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -220,6 +221,19 @@ def test_limits_of_the_host(connect: Callable[..., Any], sqlite: Any, reranker_p
         conn.execute("SELECT * FROM rerank('r', 'q', 'c', 'body')").fetchall()
     with pytest.raises(sqlite.OperationalError, match="text has 51 characters"):
         conn.execute("SELECT muninn_rerank('r', ?, 'x')", ("q" * 51,)).fetchall()
+
+
+def test_a_deadline_stops_a_ranking(
+    connect: Callable[..., Any], sqlite: Any, reranker_path: Path
+) -> None:
+    conn = connect(models={"r": str(reranker_path)}, max_seconds=0.3)
+    conn.execute("SELECT muninn_rerank('r', 'q', 'loads the model')")
+    conn.execute("CREATE TABLE c(body)")
+    conn.executemany("INSERT INTO c VALUES (?)", [("some words " * 80,)] * 400)
+    started = time.perf_counter()
+    with pytest.raises(sqlite.OperationalError, match=r"rerank: stopped after 0.3 seconds"):
+        conn.execute("SELECT * FROM rerank('r', 'q', 'c', 'body')").fetchall()
+    assert time.perf_counter() - started < 0.3 + 0.25
 
 
 # ---- sqlite-utils rerank
