@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     "--batch-size", type=click.IntRange(1), default=256, show_default=True, help="Rows per commit"
 )
 @click.option("--force", is_flag=True, help="Embed everything anew, with another model or columns")
+@click.option("--full", is_flag=True, help="Read every text, not only those noted as changed")
 @click.option("--dry-run", is_flag=True, help="Show what would be done")
 @click.option("-s", "--silent", is_flag=True, help="Show no progress")
 def embed(
@@ -68,7 +69,7 @@ def embed(
             click.echo(_would_do(made))
             return
         last = None
-        with _Bar(made.todo, hidden=silent) as bar:
+        with _Bar(made.difference.todo, hidden=silent) as bar:
             for last in run(made, batch_size):
                 bar.show(last.done)
         if not silent:
@@ -113,19 +114,20 @@ class _Bar:
 
 
 def _would_do(made: Plan) -> str:
+    found = made.difference
     text = (
-        f"{made.name}: would embed {len(made.new):,} new and {len(made.changed):,} changed rows, "
-        f"drop {len(made.vanished):,}, keep {made.unchanged:,}"
+        f"{made.name}: would embed {len(found.new):,} new and {len(found.changed):,} changed rows, "
+        f"drop {len(found.vanished):,}, keep {found.unchanged:,}"
     )
-    return text + (f"; {made.without_text:,} without text" if made.without_text else "")
+    return text + (f"; {found.without_text:,} without text" if found.without_text else "")
 
 
 def _done(made: Plan, last: Progress | None, seconds: float) -> str:
     assert last is not None
-    if not made.todo and not last.deleted:
-        return f"{made.name}: nothing to do, {_rows(made.unchanged)} embedded already"
+    if not made.difference.todo and not last.deleted:
+        return f"{made.name}: nothing to do, {_rows(made.difference.unchanged)} embedded already"
     parts = [f"{made.name}: embedded {_rows(last.done - last.moved_on)}"]
-    if made.todo:
+    if made.difference.todo:
         parts[0] += f" in {seconds:.1f} s ({last.done / max(seconds, 1e-9):,.0f} rows/s)"
     if last.deleted:
         parts.append(f"dropped {_rows(last.deleted)} that are gone")

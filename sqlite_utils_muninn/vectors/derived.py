@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
 from .options import SHADOW
+from .pending import watched_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,20 +26,25 @@ def derived_tables(execute: Callable[..., Sequence[Any]]) -> dict[str, str]:
     """
     rows = execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
     tables = {row[0]: row[1] or "" for row in rows}
+    watched = watched_tables(execute)
     derived: dict[str, str] = {table: "" for table in tables if _VECTORS.match(table)}
     for name, sql in tables.items():
         if sql[:20].upper().startswith("CREATE VIRTUAL TABLE") and _MODULE.search(sql):
-            derived.update(_of_one(execute, list(tables), name))
+            derived.update(_of_one(execute, list(tables), name, watched))
     return derived
 
 
-def _of_one(execute: Callable[..., Sequence[Any]], tables: list[str], name: str) -> dict[str, str]:
+def _of_one(
+    execute: Callable[..., Sequence[Any]], tables: list[str], name: str, watched: dict[str, str]
+) -> dict[str, str]:
     config = _config(execute, tables, name)
     source = name
     if content := config.get("content"):
         spelled = {table.casefold(): table for table in tables}
-        source = spelled.get(str(content).casefold(), "")
-    shadow = {f"{name}_{suffix}" for suffix in (*SHADOW, "content", "pending")}
+        # As hnsw_text does: a source that was renamed is where its triggers are.
+        now = watched.get(str(config.get("id")), str(content))
+        source = spelled.get(now.casefold(), "")
+    shadow = {f"{name}_{suffix}" for suffix in (*SHADOW, "content")}
     vectors = f"_muninn_{config.get('id')}"
     found = {
         t: source for t in tables if t in shadow or t == vectors or t.startswith(vectors + "_")

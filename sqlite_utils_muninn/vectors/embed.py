@@ -1,6 +1,7 @@
 """Embedding the rows of a table, and only those that need it.
 
-`plan` compares the table with what is embedded already; `run` does the work in batches. Each batch
+`plan` compares the table with what is embedded already: where triggers noted every change
+(pending.py), only those rows are read. `run` does the work in batches. Each batch
 is one short transaction after its vectors are there, so an interrupted run goes on where it
 stopped, and others can write while the model works.
 """
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bridge import attach, quote
+from .difference import Difference, Embedded, everything, noted, settle
 from .embedder import Embedder, Fingerprint, Models, remember
 from .options import TEXT
-from .source import Source, describe, fingerprint
+from .pending import Watch
+from .source import Source, describe
 from .tables import VectorTable, vector_tables
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Wish:
     where: str | None = None
     dimensions: int | None = None
     force: bool = False  # replace vectors of another model or other columns
+    full: bool = False  # look at every text, not only at those noted as changed
     schema: str = "main"
 
 
@@ -52,16 +56,17 @@ class Plan:
     is_new: bool
     replaces: VectorTable | None = None
     """The table that is dropped first: another model, other columns, other dimensions."""
-    new: list[int] = field(default_factory=list)
-    changed: list[int] = field(default_factory=list)
-    vanished: list[int] = field(default_factory=list)
-    unchanged: int = 0
-    without_text: int = 0
+    difference: Difference = field(default_factory=Difference)
 
-    @property
-    def todo(self) -> int:
-        """How many rows are to be embedded."""
-        return len(self.new) + len(self.changed)
+    def table(self) -> Embedded:
+        """The vector table and its source."""
+        return Embedded(self.db.execute, self.source, self.name, self.embedder.fingerprint)
+
+    def watch(self) -> Watch:
+        """The notes of what changed. The vector table must be there."""
+        config = f"{quote(self.source.schema)}.{quote(self.name + '_config')}"
+        ((id_,),) = self.db.execute(f"SELECT value FROM {config} WHERE key = 'id'")
+        return Watch(self.db.execute, self.source.schema, id_)
 
     @property
     def warning(self) -> str | None:
@@ -122,7 +127,7 @@ def plan(conn: Any, wish: Wish, models: Models) -> Plan:
             kept = _kept_fingerprint(db, there)
             made.embedder = Embedder(model, kept, models.host, db.check)
     remember(db, model)
-    _compare(made, wish.where)
+    made.difference = _compare(made, wish)
     return made
 
 
@@ -158,30 +163,16 @@ def _kept_fingerprint(db: Database, there: VectorTable) -> Fingerprint:
     return Fingerprint.read(dict(db.execute(f"SELECT key, value FROM {config}")))
 
 
-def _compare(made: Plan, where: str | None) -> None:
-    stored = {} if made.is_new or made.replaces else _stored_hashes(made)
-    mark = made.embedder.fingerprint
-    execute = made.db.execute
-    empty = set()
-    for id_, text in made.source.all_texts(execute, where):
-        if text is None:
-            made.without_text += 1
-            empty.add(id_)
-        elif id_ not in stored:
-            made.new.append(id_)
-        elif stored[id_] != fingerprint(text, mark.sha256, mark.document_prefix):
-            made.changed.append(id_)
-        else:
-            made.unchanged += 1
-    # Rows that --where leaves out are not looked at; they have not vanished.
-    present = made.source.ids(execute) - empty
-    made.vanished = sorted(stored.keys() - present)
-
-
-def _stored_hashes(made: Plan) -> dict[int, bytes | None]:
-    """Hashes by rowid; None for a row that lacks its vector."""
-    table = f"{quote(made.source.schema)}.{quote(made.name + '_nodes')}"
-    return dict(made.db.execute(f"SELECT id, hash FROM {table}"))
+def _compare(made: Plan, wish: Wish) -> Difference:
+    table = made.table()
+    if made.is_new or made.replaces:
+        return everything(table, wish.where, is_new=True)
+    # VACUUM renumbers rows without a note of it, where they have no lasting number.
+    watch = made.watch()
+    by_notes = made.source.is_stable and not wish.where and not wish.full
+    if by_notes and watch.is_on(made.source):
+        return noted(table, watch)
+    return everything(table, wish.where, is_new=False)
 
 
 # ---- Working ----
@@ -196,15 +187,19 @@ def run(made: Plan, batch_size: int = BATCH_SIZE) -> Iterator[Progress]:
         raise ValueError(f"the batch size must be 1 or more, got {batch_size}")
     if made.db.in_transaction:
         raise ValueError("embedding commits after each batch: end the open transaction first")
-    progress = Progress(made.todo)
+    progress = Progress(made.difference.todo)
     if made.is_new or made.replaces:
         _transaction(made.db, lambda: _make_table(made))
+    elif not made.watch().is_on(made.source):
+        # Whatever changed without a note has none: every row gets one, and is looked at below.
+        _transaction(made.db, lambda: made.watch().turn_on(made.source, made.table().nodes))
     progress.deleted = _delete(made)
     yield progress
-    ids = made.new + made.changed
+    ids = made.difference.new + made.difference.changed
     for start in range(0, len(ids), batch_size):
         _embed_batch(made, ids[start : start + batch_size], progress)
         yield progress
+    settle(made.table(), made.watch(), lambda work: _transaction(made.db, work))
 
 
 def _make_table(made: Plan) -> None:
@@ -229,10 +224,10 @@ def _delete(made: Plan) -> int:
     def delete(ids: Sequence[int]) -> None:
         made.db.execute(f"DELETE FROM {name} WHERE rowid IN ({', '.join(map(str, ids))})")
 
-    for start in range(0, len(made.vanished), _DELETED):
-        ids = made.vanished[start : start + _DELETED]
+    for start in range(0, len(made.difference.vanished), _DELETED):
+        ids = made.difference.vanished[start : start + _DELETED]
         _transaction(made.db, lambda ids=ids: delete(ids))
-    return len(made.vanished)
+    return len(made.difference.vanished)
 
 
 def _embed_batch(made: Plan, ids: Sequence[int], progress: Progress) -> None:

@@ -12,7 +12,7 @@ from ..bridge import quote
 
 Execute = Callable[..., Sequence[tuple[Any, ...]]]
 
-_ROWID_NAMES = ("rowid", "_rowid_", "oid")
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
 BLOCK = 1000  # rows read at a time
 
 
@@ -26,6 +26,8 @@ class Source:
     rowid: str  # SQL
     is_stable: bool
     """Whether rowids survive VACUUM: only an INTEGER PRIMARY KEY does."""
+    is_generated: bool
+    """Whether a column is computed from others."""
 
     @property
     def name(self) -> str:
@@ -107,7 +109,8 @@ def describe(execute: Execute, schema: str, table: str, columns: Sequence[str]) 
             )
     rowid, is_stable = _rowid(execute, schema, table, info)
     chosen = tuple(known[column.casefold()] for column in columns)
-    return Source(schema, name, chosen, rowid, is_stable)
+    is_generated = any(row[1] in chosen and row[6] in (2, 3) for row in info)
+    return Source(schema, name, chosen, rowid, is_stable, is_generated)
 
 
 def _rowid(
@@ -120,7 +123,7 @@ def _rowid(
         if all(row[3] != "pk" for row in indexes):
             return quote(keys[0][1]), True
     names = {row[1].casefold() for row in info}
-    free = [name for name in _ROWID_NAMES if name not in names]
+    free = [name for name in ROWID_NAMES if name not in names]
     if not free:
         raise ValueError(
             f"table {table!r} has columns named rowid, _rowid_ and oid, which hide its row "

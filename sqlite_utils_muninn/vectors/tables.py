@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
 from .options import INDEX, TEXT
+from .pending import watched_tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class VectorTable:
     model: str | None = None
     sha256: str | None = None
     source: str | None = None
-    """The table whose texts are embedded; None where the texts or vectors are its own."""
+    """The table whose texts are embedded, as it is called now; None: they are its own."""
     columns: tuple[str, ...] = ()
     """The columns of the source that are embedded."""
 
@@ -54,9 +55,12 @@ def vector_tables(conn: Any, schema: str = "main") -> list[VectorTable]:
         )
     )
     found = []
+    watched = watched_tables(execute, schema) if listed else {}
     for name, sql in listed:
         match = _CREATE.match(sql)
         table = _read(execute, schema, name, match[1].lower()) if match else None
+        if table and table.source and table.id in watched:
+            table = replace(table, source=watched[table.id])
         if table:
             found.append(table)
     return found

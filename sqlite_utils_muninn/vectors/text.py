@@ -12,6 +12,7 @@ from ..bridge import NOCHANGE, quote
 from . import embedder
 from .embedder import Embedder, Fingerprint, Models
 from .options import SHADOW, TEXT, Column, TextOptions
+from .pending import Watch, watched_tables
 from .shared import Transaction, transactions
 from .source import Source, describe, fingerprint
 from .stored import StoredTable
@@ -63,6 +64,7 @@ class HnswText(StoredTable):
         )
         self.plans = self.plans_for(["content", "vector"])
         self._source: Source | None = None
+        self._watch: Watch | None = None
 
     @classmethod
     def create(
@@ -70,7 +72,7 @@ class HnswText(StoredTable):
     ) -> HnswText:
         """CREATE VIRTUAL TABLE: the model must be there, and is remembered by its bytes."""
         self = cls(db, schema, table, options, models)
-        self.source()
+        source = self._described(options.content) if options.content else None
         model = models.named(db, options.model)
         taken = Fingerprint.of(model, options.model, options.dimensions)
         embedder.remember(db, model)
@@ -81,7 +83,9 @@ class HnswText(StoredTable):
         }
         settings = {"kind": TEXT, "metric": options.metric, **taken.settings()}
         self.storage.create({**settings, **(content if options.content else {})}, NODE_COLUMNS)
-        if not options.content:
+        if source:
+            Watch(db.execute, schema, self.storage.id).turn_on(source)
+        else:
             db.execute(
                 f"CREATE TABLE {self.storage.name('content')}(id INTEGER PRIMARY KEY, content TEXT)"
             )
@@ -99,15 +103,16 @@ class HnswText(StoredTable):
         return embedder.find(self.db, self.models, self.storage.table, self.fingerprint())
 
     def source(self) -> Source | None:
-        """The table whose texts these are; None: they are our own."""
+        """The table whose texts these are, renamed or not; None: they are our own."""
         if self.text_options.content and self._source is None:
-            self._source = describe(
-                self.db.execute,
-                self.storage.schema,
-                self.text_options.content,
-                self.text_options.content_columns,
-            )
+            watched = watched_tables(self.db.execute, self.storage.schema)
+            name = watched.get(self.storage.id, self.text_options.content)
+            self._source = self._described(name)
         return self._source
+
+    def _described(self, table: str) -> Source:
+        columns = self.text_options.content_columns
+        return describe(self.db.execute, self.storage.schema, table, columns)
 
     def texts(self, ids: Ids) -> dict[int, str | None]:
         """The texts of some rows, as far as they are there."""
@@ -135,7 +140,7 @@ class HnswText(StoredTable):
         return self.embedder().query(str(value))
 
     def answers(self, wanted: Request, probe: Matrix, query: Query) -> Iterator[Ranked]:
-        """Batches of ranked rows; with external content, only rows that are still there."""
+        """Batches of ranked rows; those of another table as they were embedded."""
         source = self.source()
         if source is None:
             yield from super().answers(wanted, probe, query)
@@ -166,22 +171,20 @@ class HnswText(StoredTable):
                 return
 
     def _present(self, source: Source, ranked: Ranked) -> Ranked:
-        """Leave out rows that the source has no longer.
+        """Leave out rows that the source has no longer, or with another text.
 
-        VACUUM renumbers the rows of a table without INTEGER PRIMARY KEY: there the text must be
-        the one that was embedded.
+        Whatever changed it, and whether that was noted or not: a row is only found by the text
+        that it has. VACUUM, too, puts other texts under the rowids of a table without INTEGER
+        PRIMARY KEY.
         """
         ids, far = ranked
         texts = source.texts(self.db.execute, ids.tolist())
-        if source.is_stable:
-            keep = [id_ in texts for id_ in ids.tolist()]
-        else:
-            hashes = self.storage.rows(ids, ["hash"])
-            mark = self.fingerprint()
-            keep = [
-                self.hash(texts.get(id_), mark) == hashes.get(id_, (None,))[0] is not None
-                for id_ in ids.tolist()
-            ]
+        hashes = self.storage.rows(ids, ["hash"])
+        mark = self.fingerprint()
+        keep = [
+            self.hash(texts.get(id_), mark) == hashes.get(id_, (None,))[0] is not None
+            for id_ in ids.tolist()
+        ]
         mask = np.array(keep, dtype=np.bool_)
         return ids[mask], far[mask]
 
@@ -263,6 +266,7 @@ class HnswText(StoredTable):
         values = {"hash": row.hash, "truncated": row.truncated}
         id_ = self.storage.insert(rowid, row.vector, values)
         self._keep_text(id_, row.text)
+        self._settle(id_)
         return id_
 
     def replace_row(self, rowid: int, row: Row) -> None:
@@ -271,6 +275,27 @@ class HnswText(StoredTable):
             self.storage.set_values(rowid, {"hash": row.hash, "truncated": row.truncated})
             self.storage.set_vector(rowid, row.vector)
             self._keep_text(rowid, row.text)
+        self._settle(rowid)
+
+    def _settle(self, id_: int) -> None:
+        """Take a note off, if the row now has the vector of its text."""
+        source = self.source()
+        if source is None:
+            return
+        if self._watch is None:
+            watch = Watch(self.db.execute, self.storage.schema, self.storage.id)
+            if not watch.has_notes():  # a table of an older version, until it is embedded again
+                return
+            self._watch = watch
+        text = source.texts(self.db.execute, [id_]).get(id_)
+        if self.hash(text, self.fingerprint()) == self._hash_of(id_):
+            self._watch.forget([id_])
+
+    def destroy(self) -> None:
+        """DROP TABLE: the triggers on the source go too."""
+        if self.text_options.content and self._key():
+            Watch(self.db.execute, self.storage.schema, self.storage.id).turn_off()
+        super().destroy()
 
     def _keep_text(self, id_: int, text: str | None) -> None:
         if not self.text_options.content:

@@ -51,7 +51,7 @@ class Desk:
         return list(run(self.plan(*columns, **more), batch_size))
 
     def counts(self, **more: Any) -> tuple[int, ...]:
-        made = self.plan(**more)
+        made = self.plan(**more).difference
         return len(made.new), len(made.changed), len(made.vanished), made.unchanged
 
     def embedded(self, table: str = "docs_vectors") -> dict[int, str]:

@@ -104,6 +104,16 @@ async def test_a_source_that_is_gone_hides_what_was_made_from_it(
     assert await allowed(instance, "articles_vectors")
 
 
+async def test_a_source_that_was_renamed_keeps_what_was_made_from_it(datasette: Any) -> None:
+    """The fault: `secrets` is renamed, and its vectors are judged by a name that is gone."""
+    instance = datasette(PRIVATE_SECRETS)
+    await instance.invoke_startup()
+    db = instance.get_database("library")
+    await db.execute_write("ALTER TABLE secrets RENAME TO treasures")
+    assert "secrets_vectors" in await behind(instance, "treasures")
+    assert await behind(instance, "secrets") == []
+
+
 async def test_vectors_without_an_owner_are_nobodys(datasette: Any) -> None:
     """A file may be crafted: the owner's config names another id, or is no table of ours."""
     instance = datasette()
@@ -122,6 +132,12 @@ async def test_a_source_that_is_itself_made_from_a_table_is_not_asked(datasette:
     """The fault: a chain of tables whose middle one is asked about without our rules."""
     instance = datasette(PRIVATE_SECRETS)
     db = instance.get_database("library")
+    # Triggers tell the source's name before the config does.
+    triggers = await db.execute(
+        "SELECT name FROM sqlite_master WHERE tbl_name = 'articles' AND type = 'trigger'"
+    )
+    for (name,) in triggers.rows:
+        await db.execute_write(f"DROP TRIGGER {name}")
     await db.execute_write(
         "UPDATE articles_vectors_config SET value = 'secrets_vectors_nodes' WHERE key = 'content'"
     )

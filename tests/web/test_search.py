@@ -76,6 +76,8 @@ async def test_page_links_to_the_rows_and_escapes_what_it_shows(datasette: Any) 
     instance = datasette()
     db = instance.get_database("library")
     await db.execute_write("UPDATE articles SET title = '<b>Bread</b>' WHERE id = 1")
+    # A row that was changed is found again once it is embedded.
+    await db.execute_write("INSERT OR REPLACE INTO articles_vectors(rowid) VALUES (1)")
     response = await instance.client.get(f"{PATH}?q=%3Cscript%3Ealert(1)%3C%2Fscript%3E")
     assert response.status_code == 200
     html = response.text

@@ -1,0 +1,134 @@
+"""Which rows of a table have no vector, an old one, or one too many."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..bridge import quote
+from .source import BLOCK, Source, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .embedder import Fingerprint
+    from .pending import Watch
+    from .source import Execute
+
+
+@dataclass
+class Difference:
+    """Rowids, and how many rows need nothing."""
+
+    new: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+    vanished: list[int] = field(default_factory=list)
+    """Rows with a vector that are gone, or have no text any more."""
+    unchanged: int = 0
+    without_text: int = 0
+
+    @property
+    def todo(self) -> int:
+        """How many rows are to be embedded."""
+        return len(self.new) + len(self.changed)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """An hnsw_text table over a table, with what is asked of both."""
+
+    execute: Execute
+    source: Source
+    name: str
+    mark: Fingerprint
+
+    @property
+    def nodes(self) -> str:
+        """Quoted name of the table of hashes."""
+        return f"{quote(self.source.schema)}.{quote(self.name + '_nodes')}"
+
+    def hash(self, text: str | None) -> bytes | None:
+        """What tells whether a vector is that of a text."""
+        if text is None:
+            return None
+        return fingerprint(text, self.mark.sha256, self.mark.document_prefix)
+
+    def hashes(self, ids: Sequence[int] | None = None) -> dict[int, bytes | None]:
+        """Hashes by rowid, of all rows or some; None for a row that lacks its vector."""
+        if ids is None:
+            return dict(self.execute(f"SELECT id, hash FROM {self.nodes}"))
+        rows = self.execute(
+            f"SELECT n.id, n.hash FROM json_each(?) j CROSS JOIN {self.nodes} n ON n.id = j.value",
+            (json.dumps(list(ids)),),
+        )
+        return dict(rows)
+
+
+def everything(table: Embedded, where: str | None, *, is_new: bool) -> Difference:
+    """Compare by reading every text (that satisfies a condition)."""
+    found = Difference()
+    stored = {} if is_new else table.hashes()
+    empty = set()
+    for id_, text in table.source.all_texts(table.execute, where):
+        if text is None:
+            empty.add(id_)
+        _sort(found, id_, table.hash(text), stored)
+    # Rows that --where leaves out are not looked at; they have not vanished.
+    present = table.source.ids(table.execute) - empty
+    found.vanished = sorted(stored.keys() - present)
+    return found
+
+
+def noted(table: Embedded, watch: Watch) -> Difference:
+    """Compare by reading the texts of those rows only that were noted or have no vector."""
+    found = Difference()
+    rowid, source, nodes = table.source.rowid, table.source.name, table.nodes
+    rows = table.execute(
+        f"SELECT t.{rowid} FROM {source} t LEFT JOIN {nodes} n ON n.id = t.{rowid} "
+        f"WHERE n.hash IS NULL UNION SELECT id FROM {watch.table} ORDER BY 1"
+    )
+    ids = [row[0] for row in rows]
+    gone = f"SELECT id FROM {nodes} WHERE id NOT IN (SELECT t.{rowid} FROM {source} t)"
+    found.vanished = [row[0] for row in table.execute(gone)]
+    for start in range(0, len(ids), BLOCK):
+        block = ids[start : start + BLOCK]
+        stored = table.hashes(block)
+        for id_, text in sorted(table.source.texts(table.execute, block).items()):
+            _sort(found, id_, table.hash(text), stored)
+            if text is None and id_ in stored:
+                found.vanished.append(id_)
+    ((rows_there,),) = table.execute(f"SELECT count(*) FROM {nodes}")
+    found.unchanged = rows_there - len(found.changed) - len(found.vanished)
+    return found
+
+
+def _sort(
+    found: Difference, id_: int, hashed: bytes | None, stored: dict[int, bytes | None]
+) -> None:
+    if hashed is None:
+        found.without_text += 1
+    elif id_ not in stored:
+        found.new.append(id_)
+    elif stored[id_] != hashed:
+        found.changed.append(id_)
+    else:
+        found.unchanged += 1
+
+
+def settle(table: Embedded, watch: Watch, transaction: Callable[[Callable[[], None]], None]) -> int:
+    """Take off the notes of rows that are as they were embedded. Returns how many were."""
+    done, last = 0, None
+    while block := watch.ids(last, BLOCK):
+        last = block[-1]
+
+        def work(block: Sequence[int] = block) -> None:
+            # Read again inside the transaction: nobody can write between the look and the note.
+            nonlocal done
+            now, stored = table.source.texts(table.execute, block), table.hashes(block)
+            same = [id_ for id_ in block if table.hash(now.get(id_)) == stored.get(id_)]
+            watch.forget(same)
+            done += len(same)
+
+        transaction(work)
+    return done
