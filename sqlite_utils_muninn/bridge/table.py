@@ -74,8 +74,9 @@ class Plan:
 class Query(NamedTuple):
     """What a statement asks of a table.
 
-    ``limit`` is LIMIT plus OFFSET, given only where no more rows can be wanted; ``used`` is the bit
-    mask of the columns that the statement reads.
+    ``limit`` is LIMIT plus OFFSET, given only where no more rows can be wanted, provided that all
+    rows meet the constraints: who gives more rows than those must not stop there. ``used`` is the
+    bit mask of the columns that the statement reads.
     """
 
     plan: str

@@ -289,3 +289,17 @@ def test_a_module_that_was_replaced_still_serves_its_tables(conn: Any) -> None:
     cursor.close()
     conn.close()
     assert told == ["old"]
+
+
+def test_a_drop_that_fails_leaves_the_table_and_no_words_for_a_later_error(
+    conn: Any, sqlite: Any
+) -> None:
+    db = odd_table(conn, destroy=fail_late)
+    with pytest.raises(sqlite.OperationalError):
+        conn.execute("DROP TABLE t")
+    assert "too late" in db.last_error
+    assert conn.execute("SELECT * FROM t").fetchall() == []
+    conn.execute("CREATE TABLE plain (x UNIQUE)")
+    conn.execute("CREATE TRIGGER r AFTER INSERT ON plain BEGIN INSERT INTO t VALUES (1); END")
+    with pytest.raises(sqlite.IntegrityError, match="UNIQUE constraint failed"):
+        conn.execute("INSERT INTO plain VALUES (1), (1)")

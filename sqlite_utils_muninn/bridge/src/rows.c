@@ -155,7 +155,8 @@ static int column_from_interface(Column *column, PyObject *interface)
     PyObject *typestr = PyDict_GetItemString(interface, "typestr");
     PyObject *data = PyDict_GetItemString(interface, "data");
     PyObject *strides = PyDict_GetItemString(interface, "strides");
-    if (!shape || !typestr || !data || !PyTuple_Check(shape) || !PyTuple_Check(data)) {
+    if (!shape || !typestr || !data || !PyTuple_Check(shape) || !PyTuple_Check(data) ||
+        !PyUnicode_Check(typestr)) {
         return 1;
     }
     const char *code = PyUnicode_AsUTF8AndSize(typestr, NULL);

@@ -225,6 +225,13 @@ static PyObject *ask(Table *table, int *code, PyObject *result)
     return result;
 }
 
+/* SQLite keeps the words of an error that it did not report, and gives them to a later one. */
+static void forget_words(Table *table)
+{
+    SQ(table->module->database->api, free)(table->base.zErrMsg);
+    table->base.zErrMsg = NULL;
+}
+
 static int tell(sqlite3_vtab *vtab, const char *method)
 {
     Table *table = (Table *)vtab;
@@ -320,6 +327,7 @@ static int table_destroy(sqlite3_vtab *vtab)
         table_free(table);
         python_leave(&visit);
     } else {
+        forget_words(table); /* SQLite does not ask for them here */
         table_leave(table, &visit);
     }
     return code;
@@ -410,9 +418,7 @@ static int table_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, int6
     }
     PyObject *result = ask(table, &code, update_call(table, argc, argv));
     if (is_ignored(table, code)) {
-        /* The row is skipped. SQLite would keep the text for a later failure of the statement. */
-        SQ(table->module->database->api, free)(vtab->zErrMsg);
-        vtab->zErrMsg = NULL;
+        forget_words(table); /* the row is skipped */
     }
     if (result != NULL && PyLong_Check(result)) {
         *rowid = PyLong_AsLongLong(result);
