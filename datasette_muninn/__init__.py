@@ -66,6 +66,12 @@ def permission_resources_sql(datasette: Datasette, actor: Any, action: str) -> A
 
 
 @hookimpl
+def menu_links(datasette: Datasette, actor: Any) -> Any:
+    """The page of models."""
+    return models.menu(datasette, actor)
+
+
+@hookimpl
 def database_actions(datasette: Datasette, actor: Any, database: str) -> Any:
     """A link to the search page."""
     return links.for_database(datasette, actor, database)

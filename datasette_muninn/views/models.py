@@ -64,6 +64,17 @@ def model_url(datasette: Datasette, name: str) -> str:
     return str(datasette.urls.path(f"/-/muninn/models/{tilde_encode(name)}"))
 
 
+def menu(datasette: Datasette, actor: Any) -> Any:
+    """Return the entry of Datasette's menu, for who may see the page."""
+
+    async def links() -> list[dict[str, str]]:
+        if not await datasette.allowed(action=VIEW_MODELS, actor=actor):
+            return []
+        return [{"href": str(datasette.urls.path("/-/muninn/models")), "label": "Models"}]
+
+    return links
+
+
 async def _ensure_view(datasette: Datasette, actor: Any) -> None:
     await datasette.ensure_permission(action="view-instance", actor=actor)
     await datasette.ensure_permission(action=VIEW_MODELS, actor=actor)

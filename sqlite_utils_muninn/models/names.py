@@ -143,7 +143,10 @@ def _unknown(names: Names, host: Host, name: str) -> str:
     if entry:
         return f"{text}. Get it with: sqlite-utils muninn models pull {entry.name}"
     if not known:
-        return f"{text}. Get one with: sqlite-utils muninn models pull {DEFAULT_MODEL}"
+        return (
+            f"{text}. Get one with: sqlite-utils muninn models pull {DEFAULT_MODEL} "
+            "(the name 'trigrams' works without: it compares spelling, not meaning)"
+        )
     return text
 
 

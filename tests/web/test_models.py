@@ -140,6 +140,13 @@ async def test_view_models_may_be_denied(datasette: Any) -> None:
         assert (await as_root(instance, path)).status_code == 200
 
 
+async def test_the_menu_leads_to_the_page(datasette: Any) -> None:
+    link = 'href="/-/muninn/models"'
+    assert link in (await datasette().client.get("/")).text
+    denied = datasette({"permissions": {"muninn-view-models": {"id": "root"}}})
+    assert link not in (await denied.client.get("/")).text
+
+
 async def test_a_private_instance_shows_no_models(datasette: Any) -> None:
     instance = datasette({"allow": {"id": "root"}})
     assert (await instance.client.get(f"{LIST}.json")).status_code == 403
