@@ -9,6 +9,8 @@ from sqlite_utils_muninn.bridge import Parameter
 from .call import EDGES, TIME, TYPES, WEIGHT, Call, direction, graph_function
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Declaration
@@ -108,6 +110,13 @@ def _membership(call: Call, graph: Graph) -> tuple[list[Any], np.ndarray, np.nda
     pairs = np.unique(groups.astype(np.int64) << 32 | members)
     groups, members = (pairs >> 32).astype(np.int64), (pairs & 0xFFFFFFFF).astype(np.int64)
     kinds, groups, size = np.unique(groups, return_inverse=True, return_counts=True)
-    nodes = np.array([graph.find(value) for value in values.take(range(len(values)))], np.int64)
+    nodes = np.array(list(_found(call, graph, values.take(range(len(values))))), np.int64)
     inside = nodes[members] >= 0 if len(members) else np.zeros(0, bool)
     return values.take(kinds.tolist()), size, groups[inside], nodes[members][inside]
+
+
+def _found(call: Call, graph: Graph, values: list[Any]) -> Iterator[int]:
+    for number, value in enumerate(values):
+        if number % 20_000 == 0:
+            call.work.check()
+        yield graph.find(value)

@@ -1,0 +1,1 @@
+"""Graph functions beside sqlite-muninn and networkx."""

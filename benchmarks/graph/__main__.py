@@ -1,0 +1,86 @@
+"""Measure the graph functions and write a report with plots.
+
+    python -m benchmarks.graph --muninn muninn.so [--sizes 10k,100k,1M,debian] [--cap 60]
+
+`--muninn` is the loadable library out of sqlite-muninn's wheel (0.6.0 on PyPI). Every call runs in
+a process of its own, is measured in CPU seconds, and is stopped after `--cap` seconds, which the
+report then says. The Debian graph is what `apt-cache dumpavail` gives on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.graph import graphs, report
+
+CALLS = {
+    "10k": ("bfs", "path", "components", "pagerank", "closeness", "betweenness", "leiden"),
+    "100k": ("bfs", "path", "components", "pagerank", "leiden"),
+    "1M": ("bfs", "path", "components", "pagerank"),
+    "debian": ("bfs", "path", "components", "pagerank", "leiden"),
+}
+SUBJECTS = ("ours", "sqlite-muninn", "networkx")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.graph", description=__doc__)
+    parser.add_argument("--muninn", type=Path, help="sqlite-muninn's loadable library")
+    parser.add_argument("--sizes", default="10k,100k,1M,debian")
+    parser.add_argument("--cap", type=float, default=60, help="most seconds of one call")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/graph"))
+    given = parser.parse_args()
+
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as directory:
+        for size in given.sizes.split(","):
+            path = Path(directory) / f"{size}.db"
+            shape = graphs.write(size, path)
+            if shape is None:
+                print(f"{size}: left out, apt-cache has no packages here", file=sys.stderr)
+                continue
+            for call in CALLS[size]:
+                for subject in SUBJECTS:
+                    if subject == "sqlite-muninn" and not given.muninn:
+                        continue
+                    result = run(subject, call, path, shape, given)
+                    found.append({"size": size, **shape, "call": call, "who": subject, **result})
+                    print(json.dumps(found[-1]), flush=True)
+    given.output.mkdir(parents=True, exist_ok=True)
+    about = {"machine": platform.machine(), "python": platform.python_version(), "cap": given.cap}
+    report.write(found, {**about, "threads": given.threads}, given.output)
+    print(given.output / "report.md")
+
+
+def run(
+    subject: str, call: str, path: Path, shape: dict[str, Any], given: argparse.Namespace
+) -> dict[str, Any]:
+    """One call in a process of its own."""
+    request = {
+        "subject": subject,
+        "call": call,
+        "path": str(path),
+        "library": str(given.muninn),
+        "threads": given.threads,
+        **shape,
+    }
+    command = [sys.executable, "-m", "benchmarks.graph.one_call", json.dumps(request)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=given.cap + 10)
+    except subprocess.TimeoutExpired:
+        return {"capped": given.cap}
+    if done.returncode:
+        return {"failed": (done.stderr.strip().splitlines() or [str(done.returncode)])[-1]}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+if __name__ == "__main__":
+    main()
