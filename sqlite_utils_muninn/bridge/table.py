@@ -107,9 +107,9 @@ class VirtualTable:
         "sync": 2,
         "commit": 2,
         "rollback": 2,
-        "savepoint": 4,
-        "release": 4,
-        "rollback_to": 4,
+        "savepoint": 6,  # only tables that were told of the beginning hear of savepoints
+        "release": 6,
+        "rollback_to": 6,
         "rename": 8,
         "integrity": 16,
     }

@@ -303,3 +303,23 @@ def test_a_drop_that_fails_leaves_the_table_and_no_words_for_a_later_error(
     conn.execute("CREATE TRIGGER r AFTER INSERT ON plain BEGIN INSERT INTO t VALUES (1); END")
     with pytest.raises(sqlite.IntegrityError, match="UNIQUE constraint failed"):
         conn.execute("INSERT INTO plain VALUES (1), (1)")
+
+
+def test_rolling_back_to_a_savepoint_from_before_the_first_write(conn: Any) -> None:
+    """The fault: a table without begin() is told of no savepoint."""
+    told: list[str] = []
+
+    class Marked(Odd):
+        def savepoint(self, n: int) -> None:
+            told.append(f"savepoint {n}")
+
+        def rollback_to(self, n: int) -> None:
+            told.append(f"rollback to {n}")
+
+    odd_table(conn, Marked)
+    conn.execute("BEGIN")
+    conn.execute("SAVEPOINT s")
+    conn.execute("INSERT INTO t VALUES (1)")
+    conn.execute("ROLLBACK TO s")
+    conn.execute("COMMIT")
+    assert (told[0], told[-1]) == ("savepoint 0", "rollback to 0")

@@ -291,3 +291,26 @@ def test_a_named_tuple_is_a_tuple_of_columns(conn: Any) -> None:
 
     attach(conn, [TableFunction("f", ("a", "b"), (), lambda db: Pair([1, 2], np.arange(2)))])
     assert conn.execute("SELECT * FROM f").fetchall() == [(1, 0), (2, 1)]
+
+
+def test_safety_in_views(conn: Any, sqlite: Any) -> None:
+    def one(db: Any) -> Any:
+        return ([1],)
+
+    for safety in ("innocuous", "normal", "directonly"):
+        attach(conn, [TableFunction(safety, ("x",), (), one, safety=safety)])
+        conn.execute(f"CREATE VIEW v_{safety} AS SELECT x FROM {safety}")
+    refused = []
+    for trusted in (1, 0):
+        conn.execute(f"PRAGMA trusted_schema = {trusted}")
+        for safety in ("innocuous", "normal", "directonly"):
+            try:
+                assert conn.execute(f"SELECT x FROM v_{safety}").fetchall() == [(1,)]
+            except sqlite.OperationalError as error:
+                refused.append((trusted, str(error)))
+    unsafe = 'unsafe use of virtual table "{}"'.format
+    assert refused == [
+        (1, unsafe("directonly")),
+        (0, unsafe("normal")),
+        (0, unsafe("directonly")),
+    ]
