@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.models.model import Model
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that gives up is what some tests are about."""
+
+
 class EmbeddingServer:
     """Use as a context; `url` is its address."""
 
@@ -39,8 +46,7 @@ class EmbeddingServer:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         return self

@@ -237,7 +237,32 @@ def test_a_provider_alone_takes_the_name_for_the_model(
     conn = connect()
     conn.execute("INSERT INTO temp.rembed_clients(name, options) VALUES ('tiny', 'openai')")
     assert len(one(conn, "SELECT rembed('tiny', 'x')")) == 4 * 32
-    assert len(one(conn, "SELECT muninn_embed('openai:tiny', 'x')")) == 4 * 32
+    monkeypatch.setenv("OLLAMA_HOST", server.url)
+    assert len(one(conn, "SELECT muninn_embed('ollama:tiny', 'x')")) == 4 * 32
+
+
+def test_a_file_from_anywhere_cannot_spend_a_key(
+    connect: Callable[..., Any], sqlite: Any, server: EmbeddingServer, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    conn = connect()
+    conn.executescript(
+        """CREATE TABLE t(x);
+           CREATE VIEW embeds AS SELECT muninn_embed('openai:tiny', 'x');
+           CREATE VIEW asks AS SELECT rembed('tiny', 'x');
+           CREATE TRIGGER registers AFTER INSERT ON t BEGIN
+               INSERT INTO rembed_clients(name, options) VALUES ('tiny', 'openai');
+           END;"""
+    )
+    with pytest.raises(sqlite.OperationalError, match="takes a key, so it must be registered"):
+        conn.execute("SELECT * FROM embeds").fetchall()
+    with pytest.raises(sqlite.OperationalError, match="unsafe use"):
+        conn.execute("SELECT * FROM asks").fetchall()
+    with pytest.raises(sqlite.OperationalError, match="unsafe use"):
+        conn.execute("INSERT INTO t VALUES (1)")
+    assert not server.requests
+    named = connect(models={"openai:tiny": "openai:tiny"})  # by whoever owns the connection
+    assert len(one(named, "SELECT muninn_embed('openai:tiny', 'x')")) == 4 * 32
 
 
 @pytest.mark.parametrize(

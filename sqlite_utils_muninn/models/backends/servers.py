@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sqlite_utils_muninn import settings
 from sqlite_utils_muninn.hookspecs import hookimpl
+from sqlite_utils_muninn.models.errors import ModelFileError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,11 @@ class Servers:
     name = "servers"
 
     def open(self, name: str, host: Host) -> TextModel | None:
-        """Return the model. Raises PermissionError on a public host."""
+        """Return the model.
+
+        Raises PermissionError on a public host, ModelFileError where it takes a key and only SQL
+        names it.
+        """
         wanted = host.models.get(name, name)
         if not is_served(wanted):
             return None
@@ -129,6 +134,12 @@ class Servers:
         from sqlite_utils_muninn.models.backends.remote import RemoteModel
 
         provider, _, model = wanted.partition(":")
+        if name not in host.models and PROVIDERS[provider].key_variable:
+            # A view in a file from anywhere may call muninn_embed: it must not spend a key.
+            raise ModelFileError(
+                f"model {name!r} is on a server that takes a key, so it must be registered: "
+                f"INSERT INTO temp.rembed_clients(name, options) VALUES ('{model}', '{provider}')"
+            )
         return RemoteModel(name, endpoint_of(provider, model))
 
 

@@ -94,6 +94,7 @@ def surface(host: Host) -> list[Declaration]:
             create=connect,
             connect=connect,
             help="Servers by name: INSERT (name, options) registers one.",
+            safety="directonly",
             eponymous=True,
         ),
     ]
