@@ -160,7 +160,7 @@ static CachedStatement *cache_find(Database *database, PyObject *sql)
 }
 
 /* A statement that stayed prepared would keep a closing connection open, and nothing tells us that
- * one closes but the end of a virtual table. Ours own ones will not do, for a kept statement may
+ * one closes but the end of a virtual table. Our own tables will not do, for a kept statement may
  * hold them: so there is one that no other statement uses. It cannot be made while another ends,
  * for the connection may be past its turn. */
 static int is_watched(Database *database)
