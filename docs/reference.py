@@ -73,19 +73,18 @@ def cli_reference() -> str:
     from sqlite_utils.cli import cli
 
     parts = ["# Command line reference", "Written by `python -m docs.reference` from the help."]
+    parent = click.Context(cli, info_name="sqlite-utils", **cli.context_settings)
     for name in OURS:
-        command = cli.commands[name]
-        parts.extend(_help(command, ["sqlite-utils", name]))
+        parts.extend(_help(cli.commands[name], name, parent))
     return "\n\n".join(parts) + "\n"
 
 
-def _help(command: click.Command, path: list[str]) -> Iterator[str]:
-    context = click.Context(command, info_name=" ".join(path), max_content_width=WIDTH)
-    context.terminal_width = WIDTH
-    yield f"## {' '.join(path)}\n\n```\n{command.get_help(context)}\n```"
+def _help(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    context = click.Context(command, parent, name, terminal_width=WIDTH)
+    yield f"## {context.command_path}\n\n```\n{command.get_help(context)}\n```"
     if isinstance(command, click.Group):
-        for name in sorted(command.commands):
-            yield from _help(command.commands[name], [*path, name])
+        for part in sorted(command.commands):
+            yield from _help(command.commands[part], part, context)
 
 
 PAGES = {"sql.md": sql_reference, "cli.md": cli_reference}

@@ -89,7 +89,7 @@ class _Bar:
             show_pos=True,
             item_show_func=self._rate,
             file=sys.stderr,
-            hidden=hidden or total == 0,
+            hidden=hidden or total == 0 or not sys.stderr.isatty(),
         )
 
     def __enter__(self) -> _Bar:
