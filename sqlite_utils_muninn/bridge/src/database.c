@@ -811,7 +811,8 @@ static PyObject *columns_of(Run *run, PyObject *kinds, Dictionary *dictionary)
         wrong_width(PyTuple_Size(kinds), width);
         return NULL;
     }
-    if (result_start(&result, (int)PyTuple_Size(kinds)) == 0 && set_kinds(&result, kinds, dictionary) == 0 &&
+    if (result_start(&result, (int)PyTuple_Size(kinds)) == 0 &&
+        set_kinds(&result, kinds, dictionary) == 0 &&
         collect_codes(run, &result, dictionary) == 0) {
         columns = columns_object(&result);
     }

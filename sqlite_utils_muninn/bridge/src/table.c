@@ -4,8 +4,8 @@
 
 /* ---- Modules ---- */
 
-/* A table holds its module: SQLite before 3.41 lets go of one that has been replaced first, and calls
- * xDisconnect through it then. */
+/* A table holds its module: SQLite 3.40 lets go of one that has been replaced first, and then calls
+ * xDisconnect through it. */
 static void module_release(Module *module)
 {
     if (--module->holders > 0) {
@@ -517,7 +517,8 @@ PyObject *database_create_module(Database *database, PyObject *arguments)
     }
     if (database->making > 0) {
         /* SQLite would free the module that it is about to use. */
-        PyErr_SetString(python.sql_error, "no module can be registered while a table is being made");
+        PyErr_SetString(python.sql_error,
+                        "no module can be registered while a table is being made");
         return NULL;
     }
     Module *module = module_new(database, arguments, &name);
