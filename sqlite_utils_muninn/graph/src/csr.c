@@ -1,17 +1,31 @@
 /* Building graphs out of lists of edges. */
 #include "kernels.h"
 
+static void put(const Argument *a, int64_t at, int32_t target, const double *weight, int64_t edge)
+{
+    a[4].as.ints[at] = target;
+    if (weight != NULL) {
+        a[5].as.reals[at] = *weight;
+    }
+    if (a[6].as.ints != NULL) {
+        a[6].as.ints[at] = (int32_t)edge;
+    }
+}
+
 /* Counting sort of edges by their source; it is stable, so neighbours stay in the order of rows.
- * csr(sources, targets, weights?, offsets of n + 1 zeros, out targets, out weights?, out edges?)
- * The edges are numbered as they are given. */
+ * csr(sources, targets, weights?, offsets of n + 1 zeros, out targets, out weights?, out edges?,
+ *     both): gives the number of edges that were put down.
+ * The edges are numbered as they are given. With `both` each is there from both its ends (a self
+ * loop once), against its arrow as number + count. */
 KERNEL(csr)
 {
     const int32_t *sources = a[0].as.ints, *targets = a[1].as.ints;
     const double *weights = a[2].as.reals;
     int64_t *offsets = a[3].as.longs;
-    int64_t count = a[0].length, nodes = a[3].length - 1;
+    int64_t count = a[0].length, nodes = a[3].length - 1, both = a[7].as.number;
     for (int64_t e = 0; e < count; e++) {
         offsets[sources[e] + 1]++;
+        offsets[targets[e] + 1] += both && sources[e] != targets[e];
     }
     for (int64_t u = 0; u < nodes; u++) {
         offsets[u + 1] += offsets[u];
@@ -20,18 +34,14 @@ KERNEL(csr)
         if (pulse(p, 1)) {
             return STOPPED;
         }
-        int64_t at = offsets[sources[e]]++;
-        a[4].as.ints[at] = targets[e];
-        if (weights != NULL) {
-            a[5].as.reals[at] = weights[e];
-        }
-        if (a[6].as.ints != NULL) {
-            a[6].as.ints[at] = (int32_t)e;
+        put(a, offsets[sources[e]]++, targets[e], weights ? weights + e : NULL, e);
+        if (both && sources[e] != targets[e]) {
+            put(a, offsets[targets[e]]++, sources[e], weights ? weights + e : NULL, e + count);
         }
     }
     memmove(offsets + 1, offsets, (size_t)nodes * sizeof(int64_t));
     offsets[0] = 0;
-    return count;
+    return offsets[nodes];
 }
 
 /* Makes parallel edges one: of the least weight, or of the sum of weights.

@@ -5,7 +5,7 @@
 #include "kernels.h"
 
 static const Kernel kernels[] = {
-    {"csr", "iiDqiDI", csr},
+    {"csr", "iiDqiDIn", csr},
     {"simplify", "qiDiqiDIn", simplify},
     {"bfs", "qiinniii", bfs},
     {"dfs", "qinniiiiq", dfs},
