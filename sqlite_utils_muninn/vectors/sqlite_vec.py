@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..bridge import Database, SQLError
@@ -22,8 +24,10 @@ def load_sqlite_vec(db: Database) -> None:
     db.state[_LOADED] = True
 
 
+@cache
 def _path() -> Path:
-    import sqlite_vec
-
-    path = Path(sqlite_vec.loadable_path())
-    return path.with_name(path.name + _SUFFIXES.get(sys.platform, ".so"))
+    """The library inside the package, which is not imported: that would import numpy."""
+    spec = find_spec("sqlite_vec")
+    if spec is None or spec.origin is None:
+        raise SQLError("sqlite-vec is not installed: pip install sqlite-vec")
+    return Path(spec.origin).with_name("vec0" + _SUFFIXES.get(sys.platform, ".so"))
