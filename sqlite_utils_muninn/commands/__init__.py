@@ -12,8 +12,10 @@ def register(cli: click.Group) -> None:
     """Add the commands to sqlite-utils."""
     import click
 
+    from .detach import detach
     from .embed import embed
     from .graph import register as register_graph
+    from .index import index
     from .models import register as register_models
     from .rerank import rerank
     from .similar import similar
@@ -27,5 +29,7 @@ def register(cli: click.Group) -> None:
         """Embeddings, vectors and graphs for SQLite"""
 
     assert isinstance(muninn, click.Group)
+    muninn.add_command(index)
+    muninn.add_command(detach)
     register_models(muninn)
     register_graph(muninn)

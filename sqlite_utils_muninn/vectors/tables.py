@@ -23,6 +23,8 @@ _CREATE = re.compile(
     rf"CREATE VIRTUAL TABLE {_NAME}\s+USING\s+[\"`\[']?({INDEX}|{TEXT})\b", re.IGNORECASE
 )
 
+_MODULE = re.compile(rf"CREATE VIRTUAL TABLE {_NAME}\s+USING\s+[\"`\[']?(\w+)", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class VectorTable:
@@ -40,6 +42,12 @@ class VectorTable:
     """The table whose texts are embedded, as it is called now; None: they are its own."""
     columns: tuple[str, ...] = ()
     """The columns of the source that are embedded."""
+
+
+def module_of(sql: str) -> str:
+    """The module of a virtual table, in lower case, by the statement that made it."""
+    match = _MODULE.match(sql)
+    return match[1].lower() if match else ""
 
 
 def vector_tables(conn: Any, schema: str = "main") -> list[VectorTable]:

@@ -1,0 +1,92 @@
+"""sqlite-utils muninn index: what can be told about a vector table, and mending it."""
+
+# ruff: noqa: D301 - click wants a real backspace before a block that it must not rewrap
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sqlite_utils_muninn.commands.database import open_database, plain_errors
+from sqlite_utils_muninn.commands.output import output_options, write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils_muninn.vectors.tables import VectorTable
+
+
+@click.command()
+@click.argument(
+    "path", type=click.Path(exists=True, file_okay=True, dir_okay=False, allow_dash=False)
+)
+@click.argument("dbtable", metavar="[TABLE]", required=False)
+@click.option("--check", is_flag=True, help="Look for damage; fails where there is any")
+@click.option("--optimize", is_flag=True, help="Shorten the log, give back room of deleted rows")
+@click.option(
+    "--rebuild", is_flag=True, help="Make everything anew from the vectors that are whole"
+)
+@click.option(
+    "--recall", type=click.IntRange(1), metavar="N", help="Search for N rows and check the answers"
+)
+@output_options
+def index(
+    path: str,
+    dbtable: str | None,
+    check: bool,
+    optimize: bool,
+    rebuild: bool,
+    recall: int | None,
+    **output: Any,
+) -> None:
+    """Show the state of vector tables, check them, mend them
+
+    TABLE is a vector table, or one that is embedded; without it, all are shown.
+
+    "waiting" counts the rows that were added or changed since, and are not found until
+    sqlite-utils embed has run again. "memory" is in bytes. --recall builds a large table's
+    neighbour graph first, which takes about a minute for 100,000 rows.
+
+    For example:
+
+    \b
+        sqlite-utils muninn index news.db articles --check --table
+    """
+    from sqlite_utils_muninn.vectors.state import State, state
+
+    commands = {"rebuild": rebuild, "optimize": optimize, "integrity-check": check}
+    with plain_errors(), closing(open_database(path)) as conn:
+        tables = _chosen(conn, path, dbtable)
+        for table in tables:
+            for command in (name for name, is_wanted in commands.items() if is_wanted):
+                _run(conn, table, command)
+        states = [dataclasses.astuple(state(conn, table, recall or 0)) for table in tables]
+        write_rows([field.name for field in dataclasses.fields(State)], states, **output)
+
+
+def _chosen(conn: Any, path: str, name: str | None) -> Sequence[VectorTable]:
+    """The vector tables that are meant. Raises ValueError where there is none."""
+    from sqlite_utils_muninn.vectors.tables import vector_tables
+
+    tables = vector_tables(conn)
+    if name is None:
+        if not tables:
+            raise ValueError(f"{path} has no vector tables: sqlite-utils embed PATH TABLE COLUMN")
+        return tables
+    wanted = name.casefold()
+    found = [t for t in tables if wanted in (t.name.casefold(), (t.source or "").casefold())]
+    if not found:
+        known = ", ".join(t.name for t in tables) or "none"
+        raise ValueError(f"{name!r} is not a vector table and not embedded; there are: {known}")
+    return found
+
+
+def _run(conn: Any, table: VectorTable, command: str) -> None:
+    from sqlite_utils_muninn.bridge import quote
+
+    name = quote(table.name)
+    with conn:
+        conn.execute(f"INSERT INTO {name}({name}) VALUES (?)", (command,))

@@ -1,0 +1,134 @@
+"""What can be told about a vector table: its size, its engine, what waits, how well it searches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..bridge import attach, quote
+from . import building
+from .difference import Difference, Embedded, everything, noted
+from .embedder import Fingerprint
+from .index import SCANNED_FLOATS
+from .pending import Watch
+from .reader import Reader
+from .shared import connection
+from .source import describe
+from .storage import Storage
+
+if TYPE_CHECKING:
+    from ..bridge import Database
+    from .index import Index
+    from .tables import VectorTable
+
+NEIGHBOURS = 10
+SCAN, GRAPH = "exact scan", "neighbour graph"
+
+
+@dataclass(frozen=True)
+class State:
+    """One vector table."""
+
+    table: str
+    kind: str
+    source: str | None
+    model: str | None
+    rows: int
+    vectors: int
+    dimensions: int
+    metric: str
+    engine: str
+    """What answers a search: an exact scan of all vectors, or a neighbour graph."""
+    memory: int | None
+    """Bytes of its index in memory, as far as it is built now; None: its source is gone."""
+    log: int
+    """Changes that are kept for other connections to follow."""
+    waiting: int | None
+    """Rows that are not found until they are embedded (again); None: its texts are its own,
+    or their table is gone."""
+    recall: float | None = None
+    """Share of the true neighbours that a search finds; None: not asked for."""
+
+
+def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
+    """Look at a vector table; with `sample`, search for so many of its rows and check the answers.
+
+    Its index is read into memory for that. With `sample`, a neighbour graph is first built whole.
+    Errors of the database come as the connection's own.
+    """
+    db = attach(getattr(conn, "conn", conn))
+    storage = Storage(db, table.schema, table.name, table.kind, table.dimensions)
+    vectors = storage.db.execute(f"SELECT count(*) FROM {storage.vectors('_rowids')}")[0][0]
+    try:
+        difference, is_searched = waiting(db, table), True
+    except ValueError:  # the source is gone
+        difference, is_searched = None, False
+    index = _index(db, storage) if is_searched else None
+    recall = (
+        _recall(Reader(storage, index.options), index, sample)
+        if index is not None and sample
+        else None
+    )
+    return State(
+        table.name,
+        table.kind,
+        table.source,
+        table.model,
+        storage.count(),
+        vectors,
+        table.dimensions,
+        table.metric,
+        GRAPH if vectors * table.dimensions > SCANNED_FLOATS else SCAN,
+        index.bytes if index is not None else None,
+        storage.db.execute(f"SELECT count(*) FROM {storage.name('log')}")[0][0],
+        difference.todo if difference else None,
+        recall,
+    )
+
+
+def waiting(db: Database, table: VectorTable) -> Difference | None:
+    """What embedding would do to a table over another one; None where there is no other.
+
+    Needs no model. Raises ValueError where the source cannot be read.
+    """
+    if table.source is None:
+        return None
+    source = describe(db.execute, table.schema, table.source, table.columns)
+    config = f"{quote(table.schema)}.{quote(table.name + '_config')}"
+    mark = Fingerprint.read(dict(db.execute(f"SELECT key, value FROM {config}")))
+    embedded = Embedded(db.execute, source, table.name, mark)
+    watch = Watch(db.execute, table.schema, table.id)
+    if source.is_stable and watch.is_on(source):
+        return noted(embedded, watch)
+    return everything(embedded, None, is_new=False)
+
+
+def _index(db: Database, storage: Storage) -> Index:
+    """The table's index in this process, brought up to date by a search."""
+    probe = np.ones(storage.dimensions, dtype="<f4").tobytes()
+    table = f"{quote(storage.schema)}.{quote(storage.table)}"
+    db.execute(f"SELECT rowid FROM {table} WHERE vector MATCH ? AND k = 1", (probe,))
+    index = connection(db).indexes.get((storage.schema, storage.id))
+    if index is None:  # no index stands anywhere in a log that has no end
+        raise storage.damaged(f"{storage.table}_log cannot be read")
+    return index
+
+
+def _recall(reader: Reader, index: Index, sample: int) -> float | None:
+    """Recall@10 over rows of the table that are searched for; each finds itself besides."""
+    while not building.wait(index, timeout=0.2):
+        reader.storage.check()
+    ids = reader.storage.ids()
+    spread = np.linspace(0, max(0, len(ids) - 1), min(sample, len(ids)))
+    _, queries = reader.storage.read(ids[spread.astype(np.int64)])
+    shares = [_share(reader, query) for query in queries]
+    return float(np.mean(shares)) if shares else None
+
+
+def _share(reader: Reader, query: Any) -> float:
+    true = reader.scan(query, NEIGHBOURS + 1)[1]
+    found = reader.nearest(query, NEIGHBOURS + 1)[1]
+    # By distance: of several that are equally far, any will do.
+    return float((found <= true[-1] + 1e-9).sum()) / len(true)
