@@ -129,7 +129,7 @@ enum { ARGUMENT_USE, ARGUMENT_LIMIT, ARGUMENT_OFFSET, ARGUMENT_END };
 void plan_reader_start(PlanReader *reader, const Plans *plans, int number, const char *text);
 int plan_reader_next(PlanReader *reader, const Use **use);
 
-/* ---- The connection (database.c) ---- */
+/* ---- The connection (database.c) and its statements (run.h) ---- */
 
 #define STATEMENT_CACHE_SIZE 32
 #define WATCH_NAME "vtbridge_attached"
