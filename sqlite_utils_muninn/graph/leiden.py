@@ -44,7 +44,7 @@ def leiden(
     not be negative. Each iteration starts from the communities of the one before.
     """
 
-    def compute() -> Communities:
+    def compute(work: Work) -> Communities:
         work.need(120 * graph.nodes + 60 * graph.edges, "the communities")
         level = _first_level(graph, work)
         total = level.strength.sum()
@@ -56,7 +56,9 @@ def leiden(
         label = _numbered(_connected_parts(level, label, work))
         return Communities(label, modularity(graph, label, resolution))
 
-    return graph.result(("leiden", resolution, seed, iterations), compute)
+    key = ("leiden", resolution, seed, iterations)
+    steps = 10 * (graph.nodes + graph.edges)
+    return graph.result(key, lambda: work.aside(compute, steps=steps))
 
 
 def modularity(graph: Graph, label: np.ndarray, resolution: float = 1.0) -> float:
@@ -85,6 +87,7 @@ def _first_level(graph: Graph, work: Work) -> _Level:
 def _level(
     source: np.ndarray, target: np.ndarray, weight: np.ndarray, strength: np.ndarray, work: Work
 ) -> _Level:
+    work.check()
     full = sorted_by_source(len(strength), source, target, weight, work)
     ways = simplify(full, work, add_up=True)
     assert ways.weights is not None
@@ -104,6 +107,7 @@ def _iterate(
     while True:
         label = _move(level, label, pull, order, work)
         part = _refine(level, label, pull, random, work)
+        work.check()
         part, count = _close_up(part)
         if count == level.nodes:
             return label[place]

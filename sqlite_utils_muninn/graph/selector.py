@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +22,7 @@ from .traversal import bfs
 
 if TYPE_CHECKING:
     from .graph import Graph
+    from .traversal import Tree
     from .work import Work
 
 SELF, ANCESTOR, DESCENDANT, BOTH, CLOSURE, SELECTED = (
@@ -32,6 +33,9 @@ SELF, ANCESTOR, DESCENDANT, BOTH, CLOSURE, SELECTED = (
     "closure",
     "selected",
 )
+
+STRIDE = 10_000
+"""Nodes between two questions whether to stop."""
 
 _ATOM = re.compile(r"^(?:(?P<up>\d*)\+)?(?P<node>.+?)(?:\+(?P<down>\d*))?$")
 
@@ -112,19 +116,25 @@ class Selector:
     ) -> None:
         most = int(steps) if steps else self.graph.nodes
         tree = bfs(self.graph, nodes, min(most, self.graph.nodes), way, self.work)
-        for node, depth in zip(tree.nodes.tolist(), tree.depth.tolist(), strict=True):
+        for node, depth in self._each(tree):
             before = found.get(node)
             if before is None:
                 found[node] = Found(depth, direction)
             elif before.direction not in (SELF, direction):
                 found[node] = Found(min(depth, before.depth), BOTH)
 
+    def _each(self, tree: Tree) -> Iterator[tuple[int, int]]:
+        for start in range(0, len(tree.nodes), STRIDE):
+            self.work.check()
+            part = slice(start, start + STRIDE)
+            yield from zip(tree.nodes[part].tolist(), tree.depth[part].tolist(), strict=True)
+
     def _closure(self, nodes: list[int]) -> Selection:
         found = {node: Found(0, SELF) for node in nodes}
         self._add(found, nodes, "forward", "", DESCENDANT)
         below = np.array(sorted(found), np.int32)
         tree = bfs(self.graph, below, self.graph.nodes, "reverse", self.work)
-        for node, depth in zip(tree.nodes.tolist(), tree.depth.tolist(), strict=True):
+        for node, depth in self._each(tree):
             found.setdefault(node, Found(depth, CLOSURE))
         return found
 

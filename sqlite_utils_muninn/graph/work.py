@@ -7,8 +7,8 @@ asks SQLite every few milliseconds whether to stop, and sets the flag.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from . import _kernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
 
 ASK_EVERY = 0.02
 """Seconds between two questions whether to stop."""
@@ -44,6 +46,8 @@ class Work:
     check: Callable[[], None] = _nothing
     memory: int | None = None
     threads: int = 1
+    is_aside: bool = False
+    """Whether this thread is not the one that called SQLite's function, and may run kernels."""
     _stop: Any = field(default_factory=lambda: np.zeros(1, np.int32))
 
     def need(self, size: int, what: str) -> None:
@@ -63,7 +67,7 @@ class Work:
 
         What this thread's `check` raises is raised when all have stopped.
         """
-        if steps <= SMALL:
+        if steps <= SMALL or self.is_aside:
             self.check()
             return [_run(kernel, self._stop, arguments) for arguments in calls]
         results: list[Any] = [None] * len(calls)
@@ -82,6 +86,40 @@ class Work:
             if isinstance(result, BaseException):
                 raise result
         return results
+
+    def aside(self, compute: Callable[[Work], T], *, steps: int) -> T:
+        """Compute in another thread, which gets a `Work` of its own, and wait for it.
+
+        For long stretches of numpy, which ask nobody. When this call must stop, the thread is left
+        to find that out at its next `check`.
+        """
+        if steps <= SMALL or self.is_aside:
+            return compute(self)
+        results: list[Any] = []
+
+        def one() -> None:
+            try:
+                results.append(compute(replace(self, check=self._stopped, is_aside=True)))
+            except BaseException as error:  # handed to the caller's thread
+                results.append(error)
+
+        thread = threading.Thread(target=one, daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(ASK_EVERY)
+                self.check()
+        except BaseException:
+            self._stop[0] = 1
+            raise
+        if isinstance(results[0], BaseException):
+            raise results[0]
+        found: T = results[0]
+        return found
+
+    def _stopped(self) -> None:
+        if self._stop[0]:
+            raise Stopped(self.caller)
 
     def _wait(self, threads: Sequence[threading.Thread]) -> None:
         try:

@@ -10,7 +10,10 @@ from .call import EDGES, TIME, TYPES, WEIGHT, Call, direction, graph_function
 from .centrality import DAMPING, ITERATIONS, TOLERANCE
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sqlite_utils_muninn.bridge import Declaration
+    from sqlite_utils_muninn.graph.selector import Found
     from sqlite_utils_muninn.settings import Host
 
 
@@ -61,9 +64,24 @@ def _select(call: Call) -> Any:
 
     graph = call.graph()
     found = Selector(graph, call.work).select(call["selector"])
-    rows = sorted((place.depth, node, place.direction) for node, place in found.items())
-    nodes = np.array([node for _, node, _ in rows], np.int64)
-    return call.rows(graph, nodes, [depth for depth, _, _ in rows], [word for _, _, word in rows])
+    nodes = np.fromiter(found, np.int64, len(found))
+    call.work.check()
+    places = list(found.values())
+    depth = np.fromiter((place.depth for place in places), np.int64, len(places))
+    call.work.check()
+    order = np.lexsort((nodes, depth))
+    words = Words(places, order)
+    return call.rows(graph, nodes[order], depth[order], words)
+
+
+class Words:
+    """The directions in the order of rows, made as they are wanted."""
+
+    def __init__(self, places: list[Found], order: np.ndarray) -> None:
+        self.places, self.order = places, order
+
+    def __getitem__(self, part: slice) -> list[str]:
+        return [self.places[i].direction for i in self.order[part].tolist()]
 
 
 def _personalized_pagerank(call: Call) -> Any:
