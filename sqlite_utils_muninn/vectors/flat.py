@@ -92,6 +92,10 @@ class Flat:
         found, far = metric.nearest(vectors, query, count, keep)
         return self._ids[found], far
 
+    def vectors(self, ids: Ids) -> Matrix:
+        """Copies of the vectors of ids that it holds."""
+        return self._matrix[[self._row[id_] for id_ in ids.tolist()]]
+
     def _make_room(self, count: int) -> None:
         if count <= len(self._ids):
             return

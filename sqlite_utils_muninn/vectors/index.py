@@ -75,6 +75,7 @@ class Proposal(NamedTuple):
 
     ids: Ids
     distances: Distances
+    vectors: Matrix
     unread: Ids
     rows: int
 
@@ -193,7 +194,7 @@ class Index:
             # Twice as many as asked: the graph ranks in int8, its order is not the exact one.
             unread = self.graph.search(query, 2 * count, ef, changed)
         kept = len(self) - sum(id_ in self for id_ in changed)
-        return Proposal(ids, distances, unread, kept)
+        return Proposal(ids, distances, self.flat.vectors(ids), unread, kept)
 
     def __contains__(self, id_: int) -> bool:
         return id_ in self.flat or (self.graph is not None and id_ in self.graph)

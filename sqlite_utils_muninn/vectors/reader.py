@@ -35,6 +35,7 @@ class Reader:
     def __init__(self, storage: Storage, options: GraphOptions) -> None:
         self.storage = storage
         self.options = options
+        self._ranked: tuple[Ids, Matrix] | None = None
 
     def index(self) -> Index:
         """The process-wide index of the table."""
@@ -44,6 +45,7 @@ class Reader:
 
     def nearest(self, query: Matrix, count: int, ef: int | None = None) -> Ranked:
         """The `count` nearest rows with exact distances, in order; ties go by rowid."""
+        self.forget()
         if count <= 0:
             return _cut(np.empty(0, np.int64), np.empty(0), 0)
         position = self.storage.position()
@@ -85,17 +87,37 @@ class Reader:
         mine = np.fromiter(changed, dtype=np.int64, count=len(changed))
         ids, matrix = self.storage.read(np.concatenate([proposal.unread, mine]))
         distances = metric.distances(self.options.metric, matrix, query)
-        ranked = _cut(
+        self._ranked = (
             np.concatenate([proposal.ids, ids]),
+            np.concatenate([proposal.vectors, matrix]),
+        )
+        ranked = _cut(
+            self._ranked[0],
             np.concatenate([proposal.distances, distances]),
             count,
         )
         # A graph may fail to reach rows that are there; then they are all looked at.
-        present = proposal.rows + int(np.isin(ids, mine).sum())
+        present = proposal.rows + (int(np.isin(ids, mine).sum()) if changed else 0)
         return ranked if len(ranked[0]) >= min(count, present) else None
+
+    def take(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """The vectors of rows that the running statement has just ranked, and maybe of others.
+
+        They were read for that already, and are handed over once: no later statement may get what
+        this one saw.
+        """
+        ranked, self._ranked = self._ranked, None
+        if ranked is not None and set(ranked[0].tolist()).issuperset(ids.tolist()):
+            return ranked
+        return self.storage.read(ids)
+
+    def forget(self) -> None:
+        """Nothing has been ranked."""
+        self._ranked = None
 
     def scan(self, query: Matrix, count: int | None = None, beyond: float | None = None) -> Ranked:
         """Like `nearest`, by looking at every vector in the file; `beyond`: farther than that."""
+        self.forget()
         parts = []
         for ids, matrix in self.storage.blocks():
             distances = metric.distances(self.options.metric, matrix, query)
@@ -105,6 +127,7 @@ class Reader:
 
     def among(self, query: Matrix, allowed: Ids, count: int | None = None) -> Ranked:
         """The nearest of some rows: exact, by looking at each of them."""
+        self.forget()
         if len(allowed) <= PICKED:
             ids, matrix = self.storage.read(allowed)
             return _cut(ids, metric.distances(self.options.metric, matrix, query), count)

@@ -137,18 +137,24 @@ class StoredTable(Writable):
     def rows(self, ids: Ids, distances: Any, query: Query) -> Rows:
         """All columns of some rows."""
         columns: list[list[Any]] = [[None] * len(ids) for _ in self.columns]
-        if distances is not None:
+        if distances is None:
+            self.reader.forget()
+        else:
             columns[self.columns.index("distance")] = distances.tolist()
         for name in ("k", "ef_search"):
             given = query.constraints.get(f"{name} =")
             columns[self.columns.index(name)] = [given] * len(ids)
         for name, values in self.values(ids, query).items():
             columns[self.columns.index(name)] = values
+        self.reader.forget()
         return Rows(tuple(columns), ids)
 
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
         """The values of further columns, those that the query reads."""
-        return {"vector": self.blobs(ids)} if self.reads(query, "vector") else {}
+        # SQLite counts a column as read that only MATCH names.
+        if not self.reads(query, "vector"):
+            return {}
+        return {"vector": _in_order(ids, *self.reader.take(ids))}
 
     def reads(self, query: Query, column: str) -> bool:
         """Whether a query reads a column (SQLite counts those from the 64th on together)."""
@@ -156,9 +162,7 @@ class StoredTable(Writable):
 
     def blobs(self, ids: Ids) -> list[bytes | None]:
         """The stored vectors of some rows."""
-        found, matrix = self.storage.read(ids)
-        blobs = {id_: row.tobytes() for id_, row in zip(found.tolist(), matrix, strict=True)}
-        return [blobs.get(id_) for id_ in ids.tolist()]
+        return _in_order(ids, *self.storage.read(ids))
 
     # ---- Writing ----
 
@@ -318,6 +322,11 @@ def _searches(column: str, more: Sequence[str]) -> list[Plan]:
         for narrowed in (*lists, *others)
     ]
     return [*plans, Plan(f"{column} match", (f"{column} match",), uses, order, cost=50.0, rows=10)]
+
+
+def _in_order(ids: Ids, found: Ids, matrix: Matrix) -> list[bytes | None]:
+    blobs = {id_: row.tobytes() for id_, row in zip(found.tolist(), matrix, strict=True)}
+    return [blobs.get(id_) for id_ in ids.tolist()]
 
 
 def _as_rowid(value: object) -> int:

@@ -402,3 +402,22 @@ def test_create_says_what_is_wrong(conn: Any, sqlite: Any) -> None:
 def test_a_rowid_that_is_no_number(v: Any, sqlite: Any) -> None:
     with pytest.raises(sqlite.Error, match="datatype mismatch"):
         v.execute("INSERT INTO v(rowid, vector) VALUES ('x', ?)", (ONE,))
+
+
+def test_vectors_found_are_those_of_the_statement(conn: Any) -> None:
+    """The fault: a search gives back vectors that an earlier one has read."""
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    old, new = (np.array(x, "<f4").tobytes() for x in ([1, 0], [0, 1]))
+    conn.execute("INSERT INTO v(rowid, vector) VALUES (1, ?), (2, ?)", (old, old))
+    search = "SELECT rowid, vector FROM v WHERE vector MATCH ? AND k = 2"
+    assert conn.execute(search, (old,)).fetchall() == [(1, old), (2, old)]
+    conn.execute("SELECT rowid FROM v WHERE vector MATCH ? AND k = 2", (old,)).fetchall()
+    conn.execute("UPDATE v SET vector = ? WHERE rowid = 2", (new,))
+    for more in ("", " AND rowid IN (1, 2)", " AND distance >= 0"):
+        assert conn.execute(search + more, (old,)).fetchall() == [(1, old), (2, new)]
+    assert conn.execute("SELECT vector FROM v WHERE rowid = 2").fetchall() == [(new,)]
+    conn.execute("BEGIN")
+    conn.execute("UPDATE v SET vector = ? WHERE rowid = 1", (new,))
+    assert sorted(conn.execute(search, (old,))) == [(1, new), (2, new)]
+    conn.execute("ROLLBACK")
+    assert conn.execute(search, (old,)).fetchall() == [(1, old), (2, new)]
