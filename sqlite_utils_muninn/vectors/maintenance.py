@@ -22,9 +22,9 @@ SHOWN = 5  # ids named in one message
 def optimize(storage: Storage) -> None:
     """Shorten the log, and write the vectors anew where deletions left much room."""
     storage.prune(1)
-    (places,) = storage.db.execute(f"SELECT count(*) * {CHUNK} FROM {storage.vectors('_chunks')}")[
-        0
-    ]
+    (places,) = storage.db.execute(
+        f"SELECT coalesce(sum(length(rowids)), 0) / 8 FROM {storage.vectors('_chunks')}"
+    )[0]
     (used,) = storage.db.execute(f"SELECT count(*) FROM {storage.vectors('_rowids')}")[0]
     if places - used > max(CHUNK, LEAST_WASTE * places):
         _write_vectors(storage, _collected(storage.blocks()))

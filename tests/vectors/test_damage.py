@@ -63,8 +63,8 @@ DAMAGE = [
     ("DELETE FROM {}_rowids WHERE rowid = 7", "vectors that are not where they should be: 7"),
     ("UPDATE {}_rowids SET chunk_offset = 0 WHERE rowid = 7", "not where they should be: 7"),
     ("UPDATE {}_vector_chunks00 SET vectors = x'00' WHERE _rowid_ = 2", "chunk 2 has not its size"),
-    ("UPDATE {}_chunks SET validity = x'ff' WHERE chunk_id = 2", "chunk 2 has not its size"),
-    ("UPDATE {}_chunks SET rowids = zeroblob(256) WHERE chunk_id = 2", "vectors stored twice: 0"),
+    ("UPDATE {}_chunks SET validity = x'ffff' WHERE chunk_id = 2", "chunk 2 has not its size"),
+    ("UPDATE {}_chunks SET rowids = zeroblob(64) WHERE chunk_id = 2", "vectors stored twice: 0"),
     ("DELETE FROM {}_vector_chunks00 WHERE _rowid_ = 2", "chunk 2 has not its size"),
     (
         "UPDATE {}_vector_chunks00 SET vectors = cast(x'0000c07f' || substr(vectors, 5) AS BLOB) "

@@ -421,3 +421,21 @@ def test_vectors_found_are_those_of_the_statement(conn: Any) -> None:
     assert sorted(conn.execute(search, (old,))) == [(1, new), (2, new)]
     conn.execute("ROLLBACK")
     assert conn.execute(search, (old,)).fetchall() == [(1, old), (2, new)]
+
+
+def test_tables_with_larger_chunks_are_read_and_mended(
+    conn: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: a file made before vec0's chunks became smaller counts as damaged."""
+    from sqlite_utils_muninn.vectors import storage
+
+    monkeypatch.setattr(storage, "CHUNK", 32)
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    monkeypatch.undo()
+    blobs = [np.array([i, 1], "<f4").tobytes() for i in range(70)]
+    conn.executemany("INSERT INTO v(rowid, vector) VALUES (?, ?)", enumerate(blobs))
+    for command in ("integrity-check", "rebuild", "optimize", "integrity-check"):
+        conn.execute("INSERT INTO v(v) VALUES (?)", (command,))
+        assert conn.execute("SELECT rowid, vector FROM v").fetchall() == list(enumerate(blobs))
+    search = "SELECT rowid FROM v WHERE vector MATCH ? AND k = 1"
+    assert conn.execute(search, (blobs[40],)).fetchall() == [(40,)]
