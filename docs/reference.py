@@ -1,7 +1,8 @@
-"""Writes docs/sql.md and docs/cli.md from the declarations: python -m docs.reference"""
+"""Writes docs/sql.md and docs/cli.md from the declarations: python -m docs.reference [--check]"""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,17 @@ def _help(command: click.Command, name: str, parent: click.Context) -> Iterator[
 PAGES = {"sql.md": sql_reference, "cli.md": cli_reference}
 
 
+def stale() -> list[str]:
+    """Pages that are not what the declarations say."""
+    return [
+        file
+        for file, write in PAGES.items()
+        if not (FOLDER / file).exists() or (FOLDER / file).read_text(encoding="utf-8") != write()
+    ]
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        sys.exit(", ".join(stale()) and f"run python -m docs.reference: {', '.join(stale())}")
     for file, write in PAGES.items():
         (FOLDER / file).write_text(write(), encoding="utf-8")

@@ -40,7 +40,6 @@ def test_commands_say_what_to_install(python: Any, embedded: Path) -> None:
     commands = (
         ("embed", embedded, "articles", "title", "--name", "t", "-m", "tiny"),
         ("similar", embedded, "articles", "some words"),
-        ("rerank", embedded, "articles", "body", "some words", "-m", "tiny"),
     )
     for arguments in commands:
         done = python("from sqlite_utils.cli import cli; cli()", *arguments)
