@@ -102,6 +102,6 @@ def stale() -> list[str]:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
-        sys.exit(", ".join(stale()) and f"run python -m docs.reference: {', '.join(stale())}")
+        sys.exit(f"run python -m docs.reference: {', '.join(stale())}" if stale() else 0)
     for file, write in PAGES.items():
         (FOLDER / file).write_text(write(), encoding="utf-8")
