@@ -35,9 +35,10 @@ def load(conn: Any, host: Host | None = None) -> Database:
     """
     from .bridge import attach
 
+    # Before anything can fail: what an owner began nobody else finishes on other terms.
+    attach(conn).state["loaded"] = True
     declarations = surface(host or Host())
     db = attach(conn, declarations)
-    db.state["loaded"] = True
     _load_vectors(db)
     for declaration in declarations:
         if getattr(declaration, "eponymous", False):

@@ -94,6 +94,33 @@ async def test_a_page_view_keeps_the_terms_of_the_connection(datasette: Any) -> 
         assert "files cannot be named" in found["error"]
 
 
+async def test_a_load_that_failed_is_not_finished_on_other_terms(
+    datasette: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: Datasette's load fails, and sqlite-utils' hook then loads without limits."""
+    from sqlite_utils_muninn import loading
+
+    instance = datasette()
+    db = instance.add_memory_database("named")
+    whole = loading.surface
+
+    def of_public(host: Any) -> Any:
+        if host.public:
+            raise RuntimeError("this host's surface is broken")
+        return whole(host)
+
+    monkeypatch.setattr(loading, "surface", of_public)
+
+    def wrapped(conn: Any) -> Any:
+        import sqlite_utils
+
+        sqlite_utils.Database(conn)
+        return conn.execute("SELECT muninn_embed_model('/etc/passwd')").fetchone()
+
+    with pytest.raises(Exception, match="no such function: muninn_embed_model"):
+        await db.execute_fn(wrapped)
+
+
 async def test_immutable_and_read_only_files(library: Path, datasette: Any) -> None:
     from datasette.app import Datasette
 
