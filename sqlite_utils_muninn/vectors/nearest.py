@@ -12,11 +12,12 @@ import numpy as np
 from ..bridge import quote
 from . import embedder
 from .embedder import Fingerprint, Models
-from .similar import Match, score
+from .similar import matches
 
 if TYPE_CHECKING:
     from ..bridge import Database
     from ..settings import Host
+    from .similar import Match
     from .tables import VectorTable
 
 
@@ -38,8 +39,4 @@ def query_vector(db: Database, host: Host, table: str, mark: Fingerprint, query:
 
 def nearest(conn: Any, table: VectorTable, vector: bytes, n: int) -> list[Match]:
     """Return the ``n`` rows nearest to a vector, nearest first."""
-    name = f"{quote(table.schema)}.{quote(table.name)}"
-    rows = conn.execute(
-        f"SELECT rowid, distance, content FROM {name} WHERE vector MATCH ? AND k = ?", (vector, n)
-    )
-    return [Match(rowid, far, score(table.metric, far), text) for rowid, far, text in rows]
+    return matches(conn, table, "vector", vector, n)

@@ -65,11 +65,17 @@ def similar(
     database come as the connection's own.
     """
     chosen = searched_table(conn, table, vectors=vectors, schema=schema)
-    name = f"{quote(schema)}.{quote(chosen.name)}"
-    rows = getattr(conn, "conn", conn).execute(
-        f"SELECT rowid, distance, content FROM {name} WHERE content MATCH ? AND k = ?", (query, n)
+    return matches(getattr(conn, "conn", conn), chosen, "content", query, n)
+
+
+def matches(conn: Any, table: VectorTable, column: str, wanted: object, n: int) -> list[Match]:
+    """Return the `n` rows nearest to a text ("content") or a vector ("vector"), nearest first."""
+    name = f"{quote(table.schema)}.{quote(table.name)}"
+    rows = conn.execute(
+        f"SELECT rowid, distance, content FROM {name} WHERE {column} MATCH ? AND k = ?",
+        (wanted, n),
     )
-    return [Match(rowid, far, score(chosen.metric, far), text) for rowid, far, text in rows]
+    return [Match(rowid, far, score(table.metric, far), text) for rowid, far, text in rows]
 
 
 def score(metric: str, distance: float) -> float:

@@ -1,4 +1,7 @@
-"""Putting sqlite-vec on a connection: only when a vector table is first written there."""
+"""Putting sqlite-vec on a connection: writing vectors needs it, reading them does not.
+
+load() does it for programs that look at every table of a file, where this SQLite library may.
+"""
 
 from __future__ import annotations
 
