@@ -1,0 +1,71 @@
+"""Room for labels: boxes that overlap are pushed apart, parts are set side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+STEPS = 300
+WORK = 30_000_000
+"""Pairs that all steps together may look at."""
+GAP = 30.0
+
+
+def push_apart(
+    at: NDArray[np.float64], boxes: NDArray[np.float64], steps: int = STEPS
+) -> NDArray[np.float64]:
+    """Move boxes of (width, height) until none overlaps, or until `steps` are used up.
+
+    Each overlapping pair moves along the axis where it has less to go, both halves alike.
+    """
+    at = at.copy()
+    if len(at) < 2:
+        return at
+    one, other = np.triu_indices(len(at), 1)
+    need = (boxes[one] + boxes[other]) / 2
+    for _ in range(max(5, min(steps, WORK // len(one)))):
+        apart = at[other] - at[one]
+        overlap = need - np.abs(apart)
+        pairs = np.flatnonzero((overlap > 0.5).all(axis=1))
+        if not len(pairs):
+            break
+        axis = overlap[pairs].argmin(axis=1)
+        way = np.where(apart[pairs, axis] < 0, -1.0, 1.0)
+        step = way * overlap[pairs, axis] / 2
+        move = np.zeros_like(at)
+        np.subtract.at(move, (one[pairs], axis), step)
+        np.add.at(move, (other[pairs], axis), step)
+        touched = np.bincount(np.concatenate([one[pairs], other[pairs]]), minlength=len(at))
+        at += move / np.sqrt(np.maximum(touched, 1))[:, None]
+    return at
+
+
+def side_by_side(
+    parts: Sequence[NDArray[np.float64]],
+    boxes: Sequence[NDArray[np.float64]],
+    aspect: float,
+) -> list[NDArray[np.float64]]:
+    """Set parts on shelves, first the first, about `aspect` times as wide as high in all.
+
+    `parts` are positions of the nodes of each, `boxes` the sizes of these. Returns new positions.
+    """
+    corners = [
+        ((at - box / 2).min(axis=0), (at + box / 2).max(axis=0))
+        for at, box in zip(parts, boxes, strict=True)
+    ]
+    sizes = [high - low + GAP for low, high in corners]
+    area = sum(float(size[0] * size[1]) for size in sizes)
+    width = max(*(float(size[0]) for size in sizes), float(np.sqrt(area * aspect)))
+    moved, left, top, shelf = [], 0.0, 0.0, 0.0
+    for at, (low, _), size in zip(parts, corners, sizes, strict=True):
+        if left and left + size[0] > width:
+            left, top, shelf = 0.0, top + shelf, 0.0
+        moved.append(at - low + (left, top))
+        left, shelf = left + float(size[0]), max(shelf, float(size[1]))
+    return moved
