@@ -36,8 +36,9 @@ def load(conn: Any, host: Host | None = None) -> Database:
     from .bridge import attach
 
     # Before anything can fail: what an owner began nobody else finishes on other terms.
-    attach(conn).state["loaded"] = True
-    declarations = surface(host or Host())
+    host = host or Host()
+    attach(conn).state.update(loaded=True, host=host)
+    declarations = surface(host)
     db = attach(conn, declarations)
     _load_vectors(db)
     for declaration in declarations:

@@ -39,6 +39,9 @@ def similar(
 ) -> None:
     """Find the rows of a table that mean something like a text
 
+    Where the table's model is not here, rows are found by full-text search, if
+    the table has that, and by spelling; a line on standard error says so.
+
     For example:
 
     \b
@@ -47,9 +50,13 @@ def similar(
     from sqlite_utils_muninn.vectors import similar as room
 
     with plain_errors(), closing(open_database(path)) as conn:
-        found = room.similar(conn, dbtable, query, number, vectors=name)
+        found = room.similar(conn, dbtable, query, number, vectors=name, say=_say)
         names, rows = _with_source(conn, dbtable, columns, found)
         write_rows(names, rows, **output)
+
+
+def _say(why: str) -> None:
+    click.echo(why, err=True)
 
 
 def _with_source(

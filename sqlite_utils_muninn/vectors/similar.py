@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,11 @@ from .options import INNER_PRODUCT, L2
 from .tables import text_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .tables import VectorTable
+
+COMPARED = "So words and spelling are compared, not meaning."
 
 
 class NotEmbeddedError(ValueError):
@@ -26,6 +31,8 @@ class Match:
     score: float
     """Cosine similarity, 0 where it is negative."""
     text: str | None
+    by: str = "meaning"
+    """What was compared; "words" or "letters" where the model is not here."""
 
 
 def searched_table(
@@ -57,15 +64,48 @@ def similar(
     *,
     vectors: str | None = None,
     schema: str = "main",
+    say: Callable[[str], None] = warnings.warn,
 ) -> list[Match]:
     """Return the `n` rows of `table` nearest to `query`, nearest first.
 
     `conn` is a connection with the SQL surface on it, or a sqlite_utils.Database of one. Rows that
-    the table has no longer are left out. Raises NotEmbeddedError; errors of the model and the
-    database come as the connection's own.
+    the table has no longer are left out. Where the table's model is not here, or no model at all,
+    rows are found by words and letters (`without_model.py`): `say` is told why, and `Match.by`
+    says which. Raises NotEmbeddedError; errors of the model and the database come as the
+    connection's own.
     """
-    chosen = searched_table(conn, table, vectors=vectors, schema=schema)
-    return matches(getattr(conn, "conn", conn), chosen, "content", query, n)
+    conn = getattr(conn, "conn", conn)
+    try:
+        chosen = searched_table(conn, table, vectors=vectors, schema=schema)
+    except NotEmbeddedError:
+        if vectors is not None:
+            raise
+        return _without_any_model(conn, table, query, n, schema=schema, say=say)
+    try:
+        return matches(conn, chosen, "content", query, n)
+    except Exception:
+        from . import without_model
+
+        if (why := without_model.why_not(conn, chosen.model or "")) is None:
+            raise
+    say(f"{why}\n{COMPARED}")
+    source, columns = without_model.searched(chosen)
+    return without_model.matches(conn, source, columns, query, n, schema=schema)
+
+
+def _without_any_model(
+    conn: Any, table: str, query: str, n: int, *, schema: str, say: Callable[[str], None]
+) -> list[Match]:
+    """Search a table that is not embedded. Raises NotEmbeddedError where a model could do that."""
+    from . import without_model
+
+    exists = f"SELECT 1 FROM {quote(schema)}.sqlite_master WHERE lower(name) = lower(?)"
+    why = without_model.why_none(conn)
+    if why is None or conn.execute(exists, (table,)).fetchone() is None:
+        searched_table(conn, table, schema=schema)  # which raises
+    columns = without_model.text_columns(conn, table, schema)
+    say(f"{why}\n{COMPARED}")
+    return without_model.matches(conn, table, columns, query, n, schema=schema)
 
 
 def matches(conn: Any, table: VectorTable, column: str, wanted: object, n: int) -> list[Match]:

@@ -37,13 +37,16 @@ def embedded(run: Any, news: Path) -> Path:
 
 
 def test_commands_say_what_to_install(python: Any, embedded: Path) -> None:
-    commands = (
-        ("embed", embedded, "articles", "title", "--name", "t", "-m", "tiny"),
-        ("similar", embedded, "articles", "some words"),
-    )
-    for arguments in commands:
-        done = python("from sqlite_utils.cli import cli; cli()", *arguments)
-        assert (done.returncode, done.stderr) == (1, f"Error: {INSTALL}\n"), done.stdout
+    arguments = ("embed", embedded, "articles", "title", "--name", "t", "-m", "tiny")
+    done = python("from sqlite_utils.cli import cli; cli()", *arguments)
+    assert (done.returncode, done.stderr) == (1, f"Error: {INSTALL}\n"), done.stdout
+
+
+def test_a_search_goes_by_words_and_says_what_to_install(python: Any, embedded: Path) -> None:
+    arguments = ("similar", embedded, "articles", "body number 77", "-n", "1")
+    done = python("from sqlite_utils.cli import cli; cli()", *arguments)
+    assert (done.returncode, '"id": 77' in done.stdout) == (0, True), done.stdout + done.stderr
+    assert done.stderr.startswith(INSTALL)
 
 
 def test_a_page_says_what_to_install(python: Any, embedded: Path) -> None:
