@@ -26,7 +26,7 @@ class Database:
         sql: str,
         parameters: Sequence[Any],
         kinds: tuple[str, ...],
-        dictionary: Dictionary | None = ...,
+        dictionary: Dictionary | tuple[Dictionary, ...] | None = ...,
         limit: int = ...,
         /,
     ) -> tuple[Any, ...]: ...

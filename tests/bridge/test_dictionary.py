@@ -81,6 +81,19 @@ def test_a_column_of_codes_needs_a_dictionary(db: Any) -> None:
         db.columns("SELECT 1", (), ("code",), dictionary={})
 
 
+def test_each_column_of_codes_may_have_its_own_dictionary(db: Any) -> None:
+    ids, types = Dictionary(), Dictionary()
+    given = (ids, types, ids)
+    sql = "SELECT * FROM (VALUES (7, 'a', 8), (8, 'b', 9), (7, 'a', NULL))"
+    columns = db.columns(sql, (), ("code", "code", "code"), dictionary=given)
+    assert [column.tolist() for column in columns] == [[0, 1, 0], [0, 1, 0], [1, 2, -1]]
+    assert ids.take([0, 1, 2]) == [7, 8, 9]
+    assert types.take([0, 1]) == ["a", "b"]
+    with pytest.raises(ValueError, match="needs a dictionary"):
+        db.columns(sql, (), ("code", "code", "code"), dictionary=(ids, types))
+    db.columns(sql, (), ("code", "code", "code"), dictionary=given)  # ready again
+
+
 def test_columns_stay_within_their_limit(db: Any) -> None:
     sql = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100000) SELECT n, n"
     with pytest.raises(MemoryError, match="more than 100000 bytes after"):

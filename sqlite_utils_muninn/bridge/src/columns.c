@@ -111,37 +111,61 @@ static int sink_kind(Sink *sink, PyObject *kind)
     return 0;
 }
 
-/* Gives the columns of codes their dictionary. -1 with an exception set. */
-static int sink_dictionary(Sink *sink, Dictionary *dictionary)
+/* The dictionary of the n-th column of codes: the one for all, or its own of a tuple. */
+static Dictionary *dictionary_of(PyObject *given, Py_ssize_t n)
 {
-    if (sink->kind == KIND_CODE && dictionary == NULL) {
-        PyErr_SetString(PyExc_ValueError, "a column of codes needs a dictionary");
-        return -1;
+    PyObject *own = given;
+    if (PyTuple_Check(given)) {
+        own = n < PyTuple_Size(given) ? PyTuple_GetItem(given, n) : NULL;
     }
-    sink->dictionary = sink->kind == KIND_CODE ? dictionary : NULL;
-    return 0;
+    if (own == NULL || own == Py_None) {
+        PyErr_SetString(PyExc_ValueError, "a column of codes needs a dictionary");
+        return NULL;
+    }
+    if (!PyObject_TypeCheck(own, dictionary_type)) {
+        PyErr_SetString(PyExc_TypeError, "codes need a Dictionary");
+        return NULL;
+    }
+    return (Dictionary *)own;
 }
 
-static int collect_codes(Run *run, Result *result, Dictionary *dictionary)
+/* Marks the dictionaries of all columns as being filled, or as ready. */
+static void fill_all(Result *result, int filling)
 {
-    if (dictionary == NULL) {
-        return result_collect(run, result);
+    for (int i = 0; i < result->width; i++) {
+        if (result->sinks[i].dictionary != NULL) {
+            dictionary_fill(result->sinks[i].dictionary, filling);
+        }
     }
-    if (!dictionary_is_ready(dictionary)) {
-        return -1;
+}
+
+static int collect_codes(Run *run, Result *result)
+{
+    for (int i = 0; i < result->width; i++) {
+        if (result->sinks[i].dictionary && !dictionary_is_ready(result->sinks[i].dictionary)) {
+            return -1;
+        }
     }
-    dictionary_fill(dictionary, 1);
+    fill_all(result, 1);
     int outcome = result_collect(run, result);
-    dictionary_fill(dictionary, 0);
+    fill_all(result, 0);
     return outcome;
 }
 
-static int set_kinds(Result *result, PyObject *kinds, Dictionary *dictionary)
+static int set_kinds(Result *result, PyObject *kinds, PyObject *dictionaries)
 {
+    Py_ssize_t codes = 0;
     for (int i = 0; i < result->width; i++) {
-        if (sink_kind(&result->sinks[i], PyTuple_GetItem(kinds, i)) < 0 ||
-            sink_dictionary(&result->sinks[i], dictionary) < 0) {
+        Sink *sink = &result->sinks[i];
+        if (sink_kind(sink, PyTuple_GetItem(kinds, i)) < 0) {
             return -1;
+        }
+        sink->dictionary = NULL;
+        if (sink->kind == KIND_CODE) {
+            sink->dictionary = dictionary_of(dictionaries, codes++);
+            if (sink->dictionary == NULL) {
+                return -1;
+            }
         }
     }
     return 0;
@@ -161,7 +185,7 @@ static PyObject *columns_object(Result *result)
     return columns;
 }
 
-static PyObject *columns_of(Run *run, PyObject *kinds, Dictionary *dictionary)
+static PyObject *columns_of(Run *run, PyObject *kinds, PyObject *dictionaries)
 {
     Result result = {.typed = 1};
     PyObject *columns = NULL;
@@ -172,8 +196,8 @@ static PyObject *columns_of(Run *run, PyObject *kinds, Dictionary *dictionary)
         return NULL;
     }
     if (result_start(&result, (int)PyTuple_Size(kinds)) == 0 &&
-        set_kinds(&result, kinds, dictionary) == 0 &&
-        collect_codes(run, &result, dictionary) == 0) {
+        set_kinds(&result, kinds, dictionaries) == 0 &&
+        collect_codes(run, &result) == 0) {
         columns = columns_object(&result);
     }
     result_clear(&result);
@@ -182,13 +206,9 @@ static PyObject *columns_of(Run *run, PyObject *kinds, Dictionary *dictionary)
 
 PyObject *database_columns(Database *database, PyObject *arguments)
 {
-    PyObject *sql, *given, *given_kinds, *dictionary = Py_None, *columns = NULL;
+    PyObject *sql, *given, *given_kinds, *dictionaries = Py_None, *columns = NULL;
     Py_ssize_t limit = 0;
-    if (!PyArg_ParseTuple(arguments, "UOO|On", &sql, &given, &given_kinds, &dictionary, &limit)) {
-        return NULL;
-    }
-    if (dictionary != Py_None && !PyObject_TypeCheck(dictionary, dictionary_type)) {
-        PyErr_SetString(PyExc_TypeError, "codes need a Dictionary");
+    if (!PyArg_ParseTuple(arguments, "UOO|On", &sql, &given, &given_kinds, &dictionaries, &limit)) {
         return NULL;
     }
     PyObject *parameters = PySequence_Tuple(given);
@@ -197,8 +217,7 @@ PyObject *database_columns(Database *database, PyObject *arguments)
         Run run = run_of(database, sql, parameters);
         run.limit = limit > 0 ? (size_t)limit : 0;
         if (run_start(&run) == 0) {
-            columns = columns_of(&run, kinds,
-                                 dictionary == Py_None ? NULL : (Dictionary *)dictionary);
+            columns = columns_of(&run, kinds, dictionaries);
         }
         run_end(&run);
     }

@@ -155,11 +155,11 @@ static int sink_take(Sink *sink, sqlite_api api, sqlite3_stmt *statement, int co
 static size_t result_bytes(const Result *result)
 {
     size_t bytes = 0;
-    const Dictionary *counted = NULL; /* one dictionary serves all columns */
+    const Dictionary *counted = NULL; /* columns of one dictionary stand together, or count more */
     for (int i = 0; i < result->width; i++) {
         const Sink *sink = &result->sinks[i];
         bytes += sink->room + sink->heap_room;
-        if (sink->dictionary != NULL && counted == NULL) {
+        if (sink->dictionary != NULL && counted != sink->dictionary) {
             counted = sink->dictionary;
             bytes += dictionary_bytes(counted);
         }
