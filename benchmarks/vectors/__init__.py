@@ -1,0 +1,1 @@
+"""Vector tables beside other vector indexes for SQLite and for Python."""
