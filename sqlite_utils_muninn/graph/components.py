@@ -22,15 +22,20 @@ def components(graph: Graph, work: Work) -> Components:
     """Find the parts of the graph that no edge connects, whatever way it points."""
 
     def compute() -> Components:
-        return connected(graph.nodes, graph.source, graph.target, work)
+        return _number("components", graph.source, graph.target, nodes=graph.nodes, work=work)
 
     return graph.result("components", compute)
 
 
-def connected(nodes: int, source: np.ndarray, target: np.ndarray, work: Work) -> Components:
-    """As `components`, for any edge list."""
+def connected_groups(
+    offsets: np.ndarray, targets: np.ndarray, group: np.ndarray, work: Work
+) -> Components:
+    """The connected parts of groups of nodes, of a graph in which edges are there both ways."""
+    return _number("connected_groups", offsets, targets, group, nodes=len(group), work=work)
+
+
+def _number(kernel: str, *edges: np.ndarray, nodes: int, work: Work) -> Components:
     work.need(12 * nodes, "the components")
     parent, label, size = (np.empty(nodes, np.int32) for _ in range(3))
-    steps = 2 * len(source) + nodes
-    count = work.run("components", source, target, parent, label, size, steps=steps)
+    count = work.run(kernel, *edges, parent, label, size, steps=2 * len(edges[1]) + nodes)
     return Components(label, size[:count].copy())

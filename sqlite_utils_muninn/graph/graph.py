@@ -114,7 +114,9 @@ class Graph:
     def simple(self, direction: str, work: Work) -> Neighbours:
         """As `neighbours`, parallel edges made one, of the least weight."""
         key = ("simple", direction)
-        return self._once(self._built, key, lambda: self._simplify(direction, work))
+        return self._once(
+            self._built, key, lambda: _simplify(self.neighbours(direction, work), work)
+        )
 
     def result(self, key: Any, compute: Callable[[], T]) -> T:
         """What `compute` gave for this key before, else now."""
@@ -157,10 +159,6 @@ class Graph:
         work.need(8 * (self.nodes + 1) + count * (24 if weight is not None else 16), "the graph")
         return _by_source(self.nodes, *ends, weight, work, both=direction == "both")
 
-    def _simplify(self, direction: str, work: Work) -> Neighbours:
-        full = self.neighbours(direction, work)
-        return simplify(full, work, add_up=False)
-
 
 def _by_source(
     nodes: int,
@@ -185,15 +183,8 @@ def _by_source(
     return Neighbours(offsets, targets[:kept], weights, edges[:kept])
 
 
-def sorted_by_source(
-    nodes: int, source: np.ndarray, target: np.ndarray, weight: np.ndarray | None, work: Work
-) -> Neighbours:
-    """Build neighbours from any edge list."""
-    return _by_source(nodes, source, target, weight, work, both=False)
-
-
-def simplify(full: Neighbours, work: Work, *, add_up: bool) -> Neighbours:
-    """Make parallel edges one, of the least weight or of the sum of weights."""
+def _simplify(full: Neighbours, work: Work) -> Neighbours:
+    """Make parallel edges one, of the least weight."""
     count = len(full.targets)
     offsets, mark = np.empty_like(full.offsets), np.full(full.nodes, -1, np.int32)
     targets, places = np.empty(count, np.int32), np.empty(count, np.int32)
@@ -201,7 +192,7 @@ def simplify(full: Neighbours, work: Work, *, add_up: bool) -> Neighbours:
     left = work.run(
         "simplify",
         *(full.offsets, full.targets, full.weights, mark),
-        *(offsets, targets, weights, places, int(add_up)),
+        *(offsets, targets, weights, places),
         steps=count + full.nodes,
     )
     kept = None if weights is None else weights[:left].copy()

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .components import connected
-from .graph import Neighbours, simplify, sorted_by_source
+from .components import connected_groups
+from .graph import Graph
 
 if TYPE_CHECKING:
-    from .graph import Graph
     from .work import Work
+
+LEAST_GAIN = 1e-10
+"""What a move must gain, in mean weights of an edge: less may be rounding."""
+
+MOST_SWEEPS = 1000
+"""Over the nodes of a level, before moving is over at any rate."""
 
 
 class Communities(NamedTuple):
@@ -26,13 +31,29 @@ class Communities(NamedTuple):
 class _Level:
     """An undirected graph: each edge from both ends, self loops only in the strengths."""
 
-    ways: Neighbours
+    offsets: np.ndarray
+    targets: np.ndarray
     weights: np.ndarray
     strength: np.ndarray
 
     @property
     def nodes(self) -> int:
         return len(self.strength)
+
+    @property
+    def steps(self) -> int:
+        """About how much there is to be looked at."""
+        return self.nodes + len(self.targets)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How communities are looked for: see the kernels for `pull` and `least`."""
+
+    pull: float
+    least: float
+    random: np.random.Generator
+    work: Work
 
 
 def leiden(
@@ -45,79 +66,95 @@ def leiden(
     """
 
     def compute(work: Work) -> Communities:
-        work.need(120 * graph.nodes + 60 * graph.edges, "the communities")
-        level = _first_level(graph, work)
-        total = level.strength.sum()
+        work.need(140 * graph.nodes + 90 * graph.edges, "the communities")
+        plain = _of_common_weights(graph)
+        level = _first_level(plain, work)
         label = np.arange(graph.nodes, dtype=np.int32)
-        random = np.random.default_rng(seed)
-        pull = resolution / total if total > 0 else 0.0
-        for _ in range(iterations if total > 0 else 0):
-            label = _iterate(level, label, pull, random, work)
-        label = _numbered(_connected_parts(level, label, work))
-        return Communities(label, modularity(graph, label, resolution))
+        if len(level.targets):
+            total = level.strength.sum()
+            least = LEAST_GAIN * total / len(level.targets)
+            search = _Search(resolution / total, least, np.random.default_rng(seed), work)
+            for _ in range(iterations):
+                label = _iterate(level, label, search)
+        label = _numbered(connected_groups(level.offsets, level.targets, label, work).label)
+        return Communities(label, _modularity(plain, level.strength, label, resolution))
 
     key = ("leiden", resolution, seed, iterations)
     steps = 10 * (graph.nodes + graph.edges)
     return graph.result(key, lambda: work.aside(compute, steps=steps))
 
 
-def modularity(graph: Graph, label: np.ndarray, resolution: float = 1.0) -> float:
+def _of_common_weights(graph: Graph) -> Graph:
+    """The same graph, whose weights can be added up and multiplied without an overflow."""
+    most = 0.0 if graph.weight is None else graph.weight.max(initial=0)
+    if graph.weight is None or most == 0 or 1e-100 < most < 1e100:
+        return graph
+    scaled = np.ldexp(graph.weight, -int(np.frexp(most)[1]))
+    return Graph(graph.ids, graph.source, graph.target, scaled)
+
+
+def _modularity(graph: Graph, strength: np.ndarray, label: np.ndarray, resolution: float) -> float:
     """Modularity of a partition of the undirected graph (Newman and Girvan 2004)."""
-    weight = np.ones(graph.edges) if graph.weight is None else graph.weight
-    total = weight.sum()
+    total = strength.sum() / 2
     if total <= 0:
         return 0.0
-    inside = weight[label[graph.source] == label[graph.target]].sum()
-    groups = int(label.max()) + 1
-    strength = np.bincount(label[graph.source], weight, minlength=groups)
-    strength = strength + np.bincount(label[graph.target], weight, minlength=groups)
-    return float(inside / total - resolution * ((strength / (2 * total)) ** 2).sum())
+    is_inside = label[graph.source] == label[graph.target]
+    inside = np.count_nonzero(is_inside) if graph.weight is None else graph.weight[is_inside].sum()
+    share = np.bincount(label, strength) / (2 * total)
+    return float(inside / total - resolution * (share**2).sum())
 
 
 def _first_level(graph: Graph, work: Work) -> _Level:
-    weight = np.ones(graph.edges) if graph.weight is None else graph.weight
-    strength = np.bincount(graph.source, weight, minlength=graph.nodes).astype(float)
-    strength += np.bincount(graph.target, weight, minlength=graph.nodes)
-    apart = graph.source != graph.target
-    source, target, weight = graph.source[apart], graph.target[apart], weight[apart]
-    both = np.concatenate([source, target]), np.concatenate([target, source])
-    return _level(*both, np.concatenate([weight, weight]), strength, work)
+    strength = np.bincount(graph.source, graph.weight, minlength=graph.nodes).astype(float)
+    strength += np.bincount(graph.target, graph.weight, minlength=graph.nodes)
+    ways = graph.neighbours("both", work)
+    each = np.arange(graph.nodes, dtype=np.int32)
+    return _aggregate(ways.offsets, ways.targets, ways.weights, each, strength, work)
 
 
-def _level(
-    source: np.ndarray, target: np.ndarray, weight: np.ndarray, strength: np.ndarray, work: Work
+def _aggregate(
+    offsets: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray | None,
+    part: np.ndarray,
+    strength: np.ndarray,
+    work: Work,
 ) -> _Level:
-    work.check()
-    full = sorted_by_source(len(strength), source, target, weight, work)
-    ways = simplify(full, work, add_up=True)
-    assert ways.weights is not None
-    return _Level(ways, ways.weights, strength)
+    """Make a node of each part; `strength` is that of the parts."""
+    nodes, count, edges = len(part), len(strength), len(targets)
+    found = np.empty(count + 1, np.int64)
+    leads_to, weight = np.empty(edges, np.int32), np.empty(edges)
+    left = work.run(
+        "aggregate",
+        *(offsets, targets, weights, part, np.empty(nodes, np.int32)),
+        *(np.zeros(count + 1, np.int64), np.zeros(count), found, leads_to, weight),
+        steps=2 * (nodes + edges),
+    )
+    return _Level(found, leads_to[:left], weight[:left], strength)
 
 
-def _iterate(
-    level: _Level, label: np.ndarray, pull: float, random: np.random.Generator, work: Work
-) -> np.ndarray:
+def _iterate(level: _Level, label: np.ndarray, search: _Search) -> np.ndarray:
     """Move, refine, aggregate, until nothing is left to aggregate.
 
-    The first visit is in order of first appearance, in which neighbours are near each other in
-    memory; the others are in random order.
+    Nodes are visited in the order of their numbers: at first that of their first appearance, in
+    which neighbours are near each other in memory, on the levels above a random one.
     """
-    order = np.arange(level.nodes, dtype=np.int32)
     place = np.arange(level.nodes, dtype=np.int32)  # of each node of the graph, on this level
     while True:
-        label = _move(level, label, pull, order, work)
-        part = _refine(level, label, pull, random, work)
-        work.check()
-        part, count = _close_up(part)
+        label = _move(level, label, search)
+        part, count = _close_up(_refine(level, label, search))
         if count == level.nodes:
             return label[place]
+        part = search.random.permutation(count).astype(np.int32)[part]
         place = part[place]
         # The parts of a community are its nodes on the next level.
         above = np.empty(count, np.int32)
         above[part] = label
         label, _ = _close_up(above)
-        level = _aggregate(level, part, count, work)
-        order = random.permutation(level.nodes).astype(np.int32)
+        strength = np.bincount(part, level.strength, minlength=count)
+        search.work.check()
+        edges = (level.offsets, level.targets, level.weights)
+        level = _aggregate(*edges, part, strength, search.work)
 
 
 def _close_up(label: np.ndarray) -> tuple[np.ndarray, int]:
@@ -129,58 +166,42 @@ def _close_up(label: np.ndarray) -> tuple[np.ndarray, int]:
     return closed, int(number[-1])
 
 
-def _move(
-    level: _Level, label: np.ndarray, pull: float, order: np.ndarray, work: Work
-) -> np.ndarray:
+def _move(level: _Level, label: np.ndarray, search: _Search) -> np.ndarray:
     nodes = level.nodes
     label = label.astype(np.int32, copy=True)
-    total = np.bincount(label, level.strength, minlength=nodes)
+    communities = np.zeros((nodes, 2))
+    communities[:, 1] = np.bincount(label, level.strength, minlength=nodes)
     members = np.bincount(label, minlength=nodes).astype(np.int32)
     free = np.flatnonzero(members == 0)
     empty = np.empty(nodes, np.int32)
     empty[: len(free)] = free
-    work.run(
+    waiting = np.zeros(nodes + 8, np.uint8)
+    waiting[:nodes] = 1
+    search.work.run(
         "move_nodes",
-        *(level.ways.offsets, level.ways.targets, level.weights, level.strength),
-        *(label, total, np.full(nodes, -1.0), float(pull), order),
-        *(np.ones(nodes, np.uint8), np.empty(nodes, np.int32), members, empty, len(free)),
-        steps=10 * (nodes + len(level.ways.targets)),
+        *(level.offsets, level.targets, level.weights, level.strength, search.pull, search.least),
+        *(label, communities.reshape(-1), waiting, np.empty(nodes, np.int32)),
+        *(members, empty, len(free), np.zeros(nodes), MOST_SWEEPS),
+        steps=10 * level.steps,
     )
     return label
 
 
-def _refine(
-    level: _Level, label: np.ndarray, pull: float, random: np.random.Generator, work: Work
-) -> np.ndarray:
+def _refine(level: _Level, label: np.ndarray, search: _Search) -> np.ndarray:
     nodes = level.nodes
-    part = np.arange(nodes, dtype=np.int32)
+    places = np.empty((nodes, 2), np.int32)
+    places[:, 0], places[:, 1] = label, np.arange(nodes)
+    parts = np.zeros((nodes, 4))
+    parts[:, 1], parts[:, 3] = level.strength, 1
     total = np.bincount(label, level.strength, minlength=nodes)
-    work.run(
+    search.work.run(
         "refine",
-        *(level.ways.offsets, level.ways.targets, level.weights, level.strength, label, part),
-        *(total, level.strength.copy(), np.empty(nodes), float(pull)),
-        *(random.permutation(nodes).astype("i4"), np.full(nodes, -1.0), np.ones(nodes)),
-        np.empty(nodes, np.int32),
-        steps=3 * (nodes + len(level.ways.targets)),
+        *(level.offsets, level.targets, level.weights, level.strength, search.pull, search.least),
+        *(places.reshape(-1), parts.reshape(-1), total, np.empty(nodes, np.int32)),
+        steps=3 * level.steps,
     )
+    part: np.ndarray = places[:, 1]
     return part
-
-
-def _aggregate(level: _Level, part: np.ndarray, count: int, work: Work) -> _Level:
-    """Make a node of each part."""
-    owner = np.repeat(np.arange(level.nodes, dtype=np.int32), np.diff(level.ways.offsets))
-    source, target = part[owner], part[level.ways.targets]
-    apart = source != target
-    strength = np.bincount(part, level.strength, minlength=count)
-    return _level(source[apart], target[apart], level.weights[apart], strength, work)
-
-
-def _connected_parts(level: _Level, label: np.ndarray, work: Work) -> np.ndarray:
-    """Take communities apart that are not connected, which can only raise modularity."""
-    owner = np.repeat(np.arange(level.nodes, dtype=np.int32), np.diff(level.ways.offsets))
-    inside = (label[owner] == label[level.ways.targets]) & (level.weights > 0)
-    found = connected(level.nodes, owner[inside], level.ways.targets[inside], work)
-    return found.label
 
 
 def _numbered(label: np.ndarray) -> np.ndarray:

@@ -44,9 +44,9 @@ KERNEL(csr)
     return offsets[nodes];
 }
 
-/* Makes parallel edges one: of the least weight, or of the sum of weights.
+/* Makes parallel edges one, of the least weight.
  * simplify(offsets, targets, weights?, mark of n times -1, out offsets of n + 1, out targets,
- *          out weights?, out edges?, sum) gives the number of edges that are left; `edges` are the
+ *          out weights?, out edges?) gives the number of edges that are left; `edges` are the
  * places of the first of each in the graph that was given. */
 KERNEL(simplify)
 {
@@ -73,11 +73,7 @@ KERNEL(simplify)
             }
             if (weights != NULL) {
                 double *weight = &a[6].as.reals[is_new ? left : place];
-                if (is_new) {
-                    *weight = weights[e];
-                } else if (a[8].as.number) {
-                    *weight += weights[e];
-                } else if (weights[e] < *weight) {
+                if (is_new || weights[e] < *weight) {
                     *weight = weights[e];
                 }
             }

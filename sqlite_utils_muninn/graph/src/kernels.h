@@ -60,12 +60,20 @@ typedef struct {
     Run run;
 } Kernel;
 
+/* Says that memory will be read soon. */
+#if defined(__GNUC__) || defined(__clang__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) ((void)0)
+#endif
+
 #define KERNEL(name) int64_t name(const Argument *a, Pulse *p)
 KERNEL(csr);
 KERNEL(simplify);
 KERNEL(bfs);
 KERNEL(dfs);
 KERNEL(components);
+KERNEL(connected_groups);
 KERNEL(dijkstra);
 KERNEL(closeness);
 KERNEL(closeness_weighted);
@@ -73,6 +81,7 @@ KERNEL(brandes);
 KERNEL(pagerank);
 KERNEL(move_nodes);
 KERNEL(refine);
+KERNEL(aggregate);
 KERNEL(walks);
 KERNEL(skip_gram);
 

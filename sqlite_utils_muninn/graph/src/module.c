@@ -6,17 +6,19 @@
 
 static const Kernel kernels[] = {
     {"csr", "iiDqiDIn", csr},
-    {"simplify", "qiDiqiDIn", simplify},
+    {"simplify", "qiDiqiDI", simplify},
     {"bfs", "qiinniii", bfs},
     {"dfs", "qinniiiiq", dfs},
     {"components", "iiiii", components},
+    {"connected_groups", "qiiiii", connected_groups},
     {"dijkstra", "qidnndiii", dijkstra},
     {"closeness", "qinnmmmqii", closeness},
     {"closeness_weighted", "qidnnddiii", closeness_weighted},
     {"brandes", "qiDiDDddiidi", brandes},
     {"pagerank", "qiDddxnxddd", pagerank},
-    {"move_nodes", "qiddiddxibiiin", move_nodes},
-    {"refine", "qiddiidddxiddi", refine},
+    {"move_nodes", "qiddxxidbiiindn", move_nodes},
+    {"refine", "qiddxxiddi", refine},
+    {"aggregate", "qiDiiqdqid", aggregate},
     {"walks", "qiDxxniin", walks},
     {"skip_gram", "iiiffnnxnqn", skip_gram},
 };

@@ -81,28 +81,29 @@ static int32_t root_of(int32_t *parent, int32_t u)
     return u;
 }
 
-/* components(sources, targets, parent, out label, out size): labels 0, 1, ... in the order in
- * which components first appear; gives their number. The lower of two roots wins, so that the
- * root of a component is its first node. */
-KERNEL(components)
+/* The lower of two roots wins, so that the root of a component is its first node. */
+static void join(int32_t *parent, int32_t u, int32_t v)
 {
-    int32_t *parent = a[2].as.ints, *label = a[3].as.ints, *size = a[4].as.ints;
-    int64_t nodes = a[2].length;
-    int32_t count = 0;
+    u = root_of(parent, u);
+    v = root_of(parent, v);
+    if (u < v) {
+        parent[v] = u;
+    } else {
+        parent[u] = v;
+    }
+}
+
+static void begin_apart(int32_t *parent, int64_t nodes)
+{
     for (int64_t u = 0; u < nodes; u++) {
         parent[u] = (int32_t)u;
     }
-    for (int64_t e = 0; e < a[0].length; e++) {
-        int32_t u = root_of(parent, a[0].as.ints[e]), v = root_of(parent, a[1].as.ints[e]);
-        if (pulse(p, 1)) {
-            return STOPPED;
-        }
-        if (u < v) {
-            parent[v] = u;
-        } else {
-            parent[u] = v;
-        }
-    }
+}
+
+/* Labels 0, 1, ... in the order in which components first appear; gives their number. */
+static int32_t number_roots(int32_t *parent, int64_t nodes, int32_t *label, int32_t *size)
+{
+    int32_t count = 0;
     for (int64_t u = 0; u < nodes; u++) {
         int32_t root = root_of(parent, (int32_t)u);
         if (root == u) {
@@ -114,4 +115,39 @@ KERNEL(components)
         size[label[u]]++;
     }
     return count;
+}
+
+/* components(sources, targets, parent, out label, out size) */
+KERNEL(components)
+{
+    int32_t *parent = a[2].as.ints;
+    begin_apart(parent, a[2].length);
+    for (int64_t e = 0; e < a[0].length; e++) {
+        if (pulse(p, 1)) {
+            return STOPPED;
+        }
+        join(parent, a[0].as.ints[e], a[1].as.ints[e]);
+    }
+    return number_roots(parent, a[2].length, a[3].as.ints, a[4].as.ints);
+}
+
+/* connected_groups(offsets, targets, group of each node, parent, out label, out size): components
+ * of the graph without the edges between groups. */
+KERNEL(connected_groups)
+{
+    const int64_t *offsets = a[0].as.longs;
+    const int32_t *targets = a[1].as.ints, *group = a[2].as.ints;
+    int32_t *parent = a[3].as.ints;
+    begin_apart(parent, a[3].length);
+    for (int32_t u = 0; u < a[3].length; u++) {
+        if (pulse(p, offsets[u + 1] - offsets[u] + 1)) {
+            return STOPPED;
+        }
+        for (int64_t e = offsets[u]; e < offsets[u + 1]; e++) {
+            if (group[targets[e]] == group[u] && parent[targets[e]] != parent[u]) {
+                join(parent, u, targets[e]);
+            }
+        }
+    }
+    return number_roots(parent, a[3].length, a[4].as.ints, a[5].as.ints);
 }
