@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from .loading import connect, is_loaded, load
+from .search import search
 from .settings import Host
 
 if TYPE_CHECKING:
     import click
 
-__all__ = ["Host", "connect", "load"]
+__all__ = ["Host", "connect", "load", "search"]
 
 hookimpl = pluggy.HookimplMarker("sqlite_utils")
 

@@ -52,7 +52,7 @@ def is_loaded(conn: Any) -> bool:
     from .bridge import find
 
     db = find(conn)
-    return db is not None and "loaded" in db.state
+    return db is not None and "host" in db.state
 
 
 def connect(path: str | Path, host: Host | None = None, **options: Any) -> Any:

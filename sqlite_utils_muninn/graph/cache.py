@@ -16,12 +16,12 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from sqlite_utils_muninn.bridge import quote
 
-from .edge_table import Statement, read, reads_only_the_file
+from .edge_table import Reads, Statement, read, reads_only_the_file
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
@@ -29,7 +29,21 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .work import Work
 
-Reader = Callable[["Database", Statement, "Work"], "Graph"]
+
+class Held(Protocol):
+    """What can be kept: it never changes, but may grow."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+
+    def equals(self, other: Any, /) -> bool:
+        """Whether another one was read from the same data."""
+
+
+G = TypeVar("G", bound=Held)
+S = TypeVar("S")
+Reader = Callable[["Database", S, "Work"], G]
 
 _STATE = "graph.known"
 _NUMBERS = itertools.count()
@@ -42,7 +56,7 @@ class Cache:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._graphs: OrderedDict[Any, Graph] = OrderedDict()
+        self._graphs: OrderedDict[Any, Held] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -55,10 +69,10 @@ class Cache:
         with self._lock:
             return len(self._graphs)
 
-    def share(self, key: Any, graph: Graph) -> Graph:
+    def share(self, key: Any, graph: G) -> G:
         """Keep a graph; give the one that is kept under the key already if it is the same."""
         with self._lock:
-            kept = self._graphs.get(key)
+            kept: Any = self._graphs.get(key)
         if kept is not None and kept.equals(graph):
             graph = kept
         with self._lock:
@@ -99,7 +113,7 @@ class _Known(NamedTuple):
     """What a connection vouches for, as long as its token is this one."""
 
     token: Any
-    graph: weakref.ref[Graph]
+    graph: weakref.ref[Any]
     key: Any
 
 
@@ -108,31 +122,45 @@ def load(
     statement: Statement,
     work: Work,
     cache: Cache = CACHE,
-    reader: Reader | None = None,
+    reader: Reader[Statement, Graph] | None = None,
 ) -> Graph:
     """The graph that a statement reads, as the connection sees it now.
 
     ``reader`` knows a shorter way to the same edges.
     """
-    read_now = reader or read
+    return load_parts(db, statement, (statement,), reader or read, work, cache)
+
+
+def load_parts(
+    db: Database,
+    what: S,
+    statements: Sequence[Reads],
+    reader: Reader[S, G],
+    work: Work,
+    cache: Cache = CACHE,
+) -> G:
+    """What a reader makes of several statements, as the connection sees it now.
+
+    ``what`` can be hashed, and names the statements and all else that the reader looks at.
+    """
     state = _state(db)
     token = _token(db, state)
     if token is None:
-        return read_now(db, statement, work)
-    known: OrderedDict[Statement, _Known] = state["known"]
-    found = known.get(statement)
+        return reader(db, what, work)
+    known: OrderedDict[Any, _Known] = state["known"]
+    found = known.get(what)
     if found is not None and found.token == token:
-        graph = found.graph()
+        graph: G | None = found.graph()
         if graph is not None:
-            known.move_to_end(statement)
+            known.move_to_end(what)
             cache.touch(found.key)
             return graph
-    graph = read_now(db, statement, work)
-    if not reads_only_the_file(db, statement):
+    graph = reader(db, what, work)
+    if not all(reads_only_the_file(db, statement) for statement in statements):
         return graph
-    key = (token.files, statement)
+    key = (token.files, what)
     graph = cache.share(key, graph)
-    known[statement] = _Known(token, weakref.ref(graph), key)
+    known[what] = _Known(token, weakref.ref(graph), key)
     while len(known) > MOST_KNOWN:
         known.popitem(last=False)
     return graph

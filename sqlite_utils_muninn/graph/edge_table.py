@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -58,6 +58,18 @@ class Table:
         taken = {column.lower() for column in self.columns}
         free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
         return free[0] if self.has_rowid and free else None
+
+
+class Reads(Protocol):
+    """A SELECT and its parameters."""
+
+    @property
+    def sql(self) -> str:
+        """The text."""
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """What is bound."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +243,7 @@ def check_not_negative(graph: Graph, caller: str) -> None:
     )
 
 
-def reads_only_the_file(db: Database, statement: Statement) -> bool:
+def reads_only_the_file(db: Database, statement: Reads) -> bool:
     """Whether the same file gives the same edges.
 
     Not where a view asks the clock, chance, or a virtual table, which may stand for anything.

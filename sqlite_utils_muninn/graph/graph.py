@@ -48,6 +48,7 @@ class Neighbours:
 class Graph:
     """An edge list whose nodes are 0, 1, ... in order of first appearance, and their ids.
 
+    Whoever knows the nodes otherwise says how many there are.
     It never changes, so threads and connections share it. ``nbytes`` grows as more is built.
     """
 
@@ -57,12 +58,13 @@ class Graph:
         source: np.ndarray,
         target: np.ndarray,
         weight: np.ndarray | None = None,
+        nodes: int | None = None,
     ) -> None:
         self.ids = ids
         self.source = source
         self.target = target
         self.weight = weight
-        self.nodes = len(ids)
+        self.nodes = len(ids) if nodes is None else nodes
         self._lock = threading.RLock()
         self._built: dict[Any, Any] = {}
         self._results: dict[Any, Any] = {}
@@ -126,11 +128,14 @@ class Graph:
         """The same edges, each of weight 1."""
         if self.weight is None:
             return self
-        plain = self.result("unweighted", lambda: Graph(self.ids, self.source, self.target))
+        plain = self.result("unweighted", self._plain)
         with self._lock:
             ways = {key: value for key, value in self._built.items() if isinstance(key, str)}
         plain.put({key: replace(value, weights=None) for key, value in ways.items()})
         return plain
+
+    def _plain(self) -> Graph:
+        return Graph(self.ids, self.source, self.target, nodes=self.nodes)
 
     def put(self, ways: dict[str, Neighbours]) -> None:
         """Take neighbours that were built before; the caller has checked them."""

@@ -84,6 +84,9 @@ KERNEL(refine);
 KERNEL(aggregate);
 KERNEL(walks);
 KERNEL(skip_gram);
+KERNEL(ball);
+KERNEL(spread);
+KERNEL(trace);
 
 /* ---- A binary heap of nodes by distance, whose place array allows decrease-key ---- */
 

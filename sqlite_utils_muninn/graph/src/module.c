@@ -21,8 +21,11 @@ static const Kernel kernels[] = {
     {"aggregate", "qiDiiqdqid", aggregate},
     {"walks", "qiDxxniin", walks},
     {"skip_gram", "iiiffnnxnqn", skip_gram},
+    {"ball", "qiDinniiq", ball},
+    {"spread", "qiDiinxxdddib", spread},
+    {"trace", "qiDiidddxnnxiqdiiddqid", trace},
 };
-#define MOST_ARGUMENTS 16
+#define MOST_ARGUMENTS 24
 
 static int array_code(const char *typestr)
 {

@@ -1,0 +1,260 @@
+/* A walk that keeps starting at its seeds, in the ball around them: who is in it, how often it is
+ * where, and which way it came.
+ *
+ * The graph is undirected: the neighbours of a node are those that it can be reached from. Nodes
+ * with more than `hub cap` edges are reached, but not passed. An edge of weight 0 is not there. The
+ * nodes of the ball have places, 0 ... count - 1; `place` is -1 for all others. */
+#include "kernels.h"
+
+/* ball(offsets, targets, weights?, starts, most hops, hub cap, out order, place of n times -1,
+ *      out ends of levels 0 ... most hops): gives the number of nodes, nearest first. */
+KERNEL(ball)
+{
+    const int64_t *offsets = a[0].as.longs;
+    const int32_t *targets = a[1].as.ints;
+    const double *weights = a[2].as.reals;
+    int64_t hops = a[4].as.number, cap = a[5].as.number, count = 0, head = 0;
+    int32_t *order = a[6].as.ints, *place = a[7].as.ints;
+    int64_t *ends = a[8].as.longs;
+    for (int64_t i = 0; i < a[3].length; i++) {
+        int32_t start = a[3].as.ints[i];
+        if (place[start] < 0) {
+            place[start] = (int32_t)count;
+            order[count++] = start;
+        }
+    }
+    ends[0] = count;
+    for (int64_t hop = 1; hop <= hops; hop++) {
+        for (int64_t last = count; head < last; head++) {
+            int32_t u = order[head];
+            int64_t degree = offsets[u + 1] - offsets[u];
+            if (pulse(p, degree + 1)) {
+                return STOPPED;
+            }
+            for (int64_t e = offsets[u]; degree <= cap && e < offsets[u + 1]; e++) {
+                int32_t v = targets[e];
+                if (place[v] < 0 && (weights == NULL || weights[e] > 0)) {
+                    place[v] = (int32_t)count;
+                    order[count++] = v;
+                }
+            }
+        }
+        ends[hop] = count;
+    }
+    return count;
+}
+
+typedef struct {
+    const int64_t *offsets;
+    const int32_t *targets;
+    const double *weights;
+    const int32_t *order, *place;
+} Field;
+
+static double weight_of(const Field *field, int64_t e)
+{
+    return field->weights ? field->weights[e] : 1.0;
+}
+
+/* The weight of all edges from a node that stay in the ball; -1 where there are none. */
+static double strength_of(const Field *field, int32_t u)
+{
+    double sum = 0;
+    for (int64_t e = field->offsets[u]; e < field->offsets[u + 1]; e++) {
+        sum += field->place[field->targets[e]] >= 0 ? weight_of(field, e) : 0;
+    }
+    return sum > 0 ? sum : -1;
+}
+
+/* spread(offsets, targets, weights?, order, place, hub cap, damping, epsilon,
+ *        what starts at each place (it is used up), out rank of zeros, out strength of zeros,
+ *        queue, whether queued of zeros): gives the number of steps taken.
+ * Forward push (Andersen, Chung and Lang 2006): what has arrived at a node goes on when it is more
+ * than epsilon for each of its edges. So rank is the sum over k of (damping P)^k start, up to
+ * epsilon * degree at each node; what hubs and dead ends hold comes back to the start, which only
+ * scales it. Strengths are of the nodes that passed something on. */
+KERNEL(spread)
+{
+    Field field = {a[0].as.longs, a[1].as.ints, a[2].as.reals, a[3].as.ints, a[4].as.ints};
+    int64_t count = a[3].length, cap = a[5].as.number, head = 0, waiting = 0, steps = 0;
+    double damping = a[6].as.real, epsilon = a[7].as.real;
+    double *arrived = a[8].as.reals, *rank = a[9].as.reals, *strength = a[10].as.reals;
+    int32_t *queue = a[11].as.ints;
+    uint8_t *queued = a[12].as.bytes;
+    for (int64_t i = 0; i < count; i++) {
+        if (arrived[i] > 0) {
+            queue[waiting++] = (int32_t)i;
+            queued[i] = 1;
+        }
+    }
+    for (; waiting > 0; waiting--) {
+        int32_t i = queue[head], u = field.order[i];
+        int64_t degree = field.offsets[u + 1] - field.offsets[u];
+        head = head + 1 < count ? head + 1 : 0;
+        queued[i] = 0;
+        if (pulse(p, degree + 1)) {
+            return STOPPED;
+        }
+        if (degree > cap || arrived[i] <= epsilon * (double)degree) {
+            continue;
+        }
+        if (strength[i] == 0) {
+            strength[i] = strength_of(&field, u);
+        }
+        double part = damping * arrived[i] / strength[i];
+        rank[i] += arrived[i];
+        arrived[i] = 0;
+        for (int64_t e = field.offsets[u]; strength[i] > 0 && e < field.offsets[u + 1]; e++) {
+            int32_t v = field.targets[e], j = field.place[v];
+            if (j < 0) {
+                continue;
+            }
+            arrived[j] += part * weight_of(&field, e);
+            int64_t size = field.offsets[v + 1] - field.offsets[v];
+            if (!queued[j] && size <= cap && arrived[j] > epsilon * (double)size) {
+                int64_t at = head + waiting - 1; /* this node's own turn still counts */
+                queue[at < count ? at : at - count] = j;
+                queued[j] = 1;
+                waiting++;
+            }
+        }
+        steps += degree;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        rank[i] += arrived[i];
+    }
+    return steps;
+}
+
+/* ---- Where it came from ---- */
+
+/* Entries are nodes with what flows from them to the node that is asked about, in so many steps:
+ * by all ways, and by the best one, whose next entry and edge are kept. */
+typedef struct {
+    Field field;
+    const double *strength, *rank, *start;
+    double damping;
+    int32_t *nodes, *next, *slot;
+    double *flow, *best, *total;
+    int64_t *edges;
+    int64_t room, count;
+} Trace;
+
+static double part_along(const Trace *t, int32_t from, int64_t e)
+{
+    return t->strength[from] > 0 ? t->damping * weight_of(&t->field, e) / t->strength[from] : 0;
+}
+
+/* All that arrives at a node: at the start, and along its edges. */
+static double inflow(const Trace *t, int32_t at)
+{
+    int32_t x = t->field.order[at];
+    double sum = t->start[at];
+    for (int64_t e = t->field.offsets[x]; e < t->field.offsets[x + 1]; e++) {
+        int32_t from = t->field.place[t->field.targets[e]];
+        sum += from >= 0 ? part_along(t, from, e) * t->rank[from] : 0;
+    }
+    return sum;
+}
+
+static void step_back(Trace *t, int64_t entry)
+{
+    int32_t x = t->field.order[t->nodes[entry]];
+    for (int64_t e = t->field.offsets[x]; e < t->field.offsets[x + 1]; e++) {
+        int32_t from = t->field.place[t->field.targets[e]];
+        double part = from >= 0 ? part_along(t, from, e) : 0;
+        if (part <= 0) {
+            continue;
+        }
+        int32_t at = t->slot[from];
+        if (at < 0) {
+            if (t->count == t->room) {
+                continue;
+            }
+            at = t->slot[from] = (int32_t)t->count++;
+            t->nodes[at] = from;
+            t->flow[at] = t->best[at] = 0;
+        }
+        t->flow[at] += t->flow[entry] * part;
+        if (t->best[entry] * part > t->best[at]) {
+            t->best[at] = t->best[entry] * part;
+            t->next[at] = (int32_t)entry;
+            t->edges[at] = e;
+        }
+    }
+}
+
+/* The entry of the seed that gives most, by its best way; 0 is the node itself. */
+static int64_t greatest_seed(Trace *t, double *share)
+{
+    int64_t found = 0;
+    double most = 0;
+    for (int64_t i = 0; i < t->count; i++) {
+        t->total[t->nodes[i]] += t->flow[i];
+    }
+    for (int64_t i = 0; i < t->count; i++) {
+        int32_t node = t->nodes[i];
+        double given = t->start[node] * t->total[node];
+        if (given > most || (given == most && node == t->nodes[found] && t->best[i] > t->best[found])) {
+            most = given;
+            found = i;
+        }
+    }
+    for (int64_t i = 0; i < t->count; i++) {
+        t->total[t->nodes[i]] = 0;
+    }
+    *share = most;
+    return found;
+}
+
+/* trace(offsets, targets, weights?, order, place, strength, rank, start, damping,
+ *       place of the node, most steps, least part that is followed, out path of places,
+ *       out its edges (in the list of the node that each leads to), out shares,
+ *       entries: nodes, next, flow, best, edges; slot of count times -1, total of count zeros)
+ * gives the number of steps of the best path from the seed that gives the node most. `shares` are
+ * of what arrives at the node that each step leads to; before them stand what the node was given
+ * at the start, and what that seed gave it in all. */
+KERNEL(trace)
+{
+    Trace t = {{a[0].as.longs, a[1].as.ints, a[2].as.reals, a[3].as.ints, a[4].as.ints},
+               a[5].as.reals, a[6].as.reals, a[7].as.reals, a[8].as.real,
+               a[15].as.ints, a[16].as.ints, a[20].as.ints,
+               a[17].as.reals, a[18].as.reals, a[21].as.reals, a[19].as.longs,
+               a[15].length, 1};
+    int32_t target = (int32_t)a[9].as.number;
+    double total = inflow(&t, target), *shares = a[14].as.reals;
+    int64_t first = 0;
+    t.nodes[0] = target;
+    t.next[0] = -1;
+    t.flow[0] = t.best[0] = 1;
+    for (int64_t step = 0; step < a[10].as.number; step++) {
+        int64_t last = t.count;
+        for (int64_t i = first; i < last; i++) {
+            int64_t degree = t.field.offsets[t.field.order[t.nodes[i]] + 1] -
+                             t.field.offsets[t.field.order[t.nodes[i]]];
+            if (pulse(p, degree + 1)) {
+                return STOPPED;
+            }
+            if (t.flow[i] * t.rank[t.nodes[i]] >= a[11].as.real * total) {
+                step_back(&t, i);
+            }
+        }
+        for (int64_t i = last; i < t.count; i++) {
+            t.slot[t.nodes[i]] = -1;
+        }
+        first = last;
+    }
+    int64_t entry = greatest_seed(&t, &shares[1]), length = 0;
+    shares[0] = total > 0 ? t.start[target] / total : 0;
+    shares[1] = total > 0 ? shares[1] / total : 0;
+    a[12].as.ints[0] = t.nodes[entry];
+    while (t.next[entry] >= 0 && t.nodes[entry] != target) {
+        int32_t from = t.nodes[entry], to = t.nodes[t.next[entry]];
+        double all = to == target ? total : inflow(&t, to);
+        a[13].as.longs[length] = t.edges[entry];
+        shares[length + 2] = part_along(&t, from, t.edges[entry]) * t.rank[from] / all;
+        entry = t.next[entry];
+        a[12].as.ints[++length] = t.nodes[entry];
+    }
+    return length;
+}

@@ -1,0 +1,144 @@
+"""Search in a knowledge graph: the right rows, and why.
+
+This file names what is public; nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .answer import Answer, Edge, Node, Row, Seed, Stage, Step, Via
+from .declared import EdgeTable, KnowledgeGraph, NodeTable, from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+__all__ = [
+    "Answer",
+    "Edge",
+    "EdgeTable",
+    "KnowledgeGraph",
+    "Node",
+    "NodeTable",
+    "Row",
+    "Seed",
+    "Stage",
+    "Step",
+    "Via",
+    "define",
+    "drop",
+    "from_json",
+    "graphs",
+    "propose",
+    "search",
+]
+
+
+def search(
+    conn: Any,
+    query: str,
+    *,
+    graph: str | KnowledgeGraph | None = None,
+    model: str | None = None,
+    top_k: int | None = None,
+    reranker: str | Callable[[str, Sequence[str]], Sequence[float]] | None = None,
+    node_types: str | Sequence[str] | None = None,
+    edge_types: str | Sequence[str] | None = None,
+    edge_table: str | None = None,
+    type_weights: Mapping[str, float] | None = None,
+    where: str | None = None,
+    query_vector: bytes | None = None,
+    visible: Collection[str] | None = None,
+    schema: str = "main",
+    may_execute_sql: bool = False,
+    **settings: Any,
+) -> Answer:
+    """Search a knowledge graph and say why each row is there.
+
+    `conn` is a connection with the SQL surface on it, or a sqlite_utils.Database of one. `graph` is
+    the name of a declared graph, or a declaration; without, the only one that the file declares,
+    else one that is proposed from what the file has.
+
+    `model` chooses between vectors of several models; `query_vector` (float32) spares the
+    embedding. `reranker` is a cross-encoder's name, or a function of the query and texts that gives
+    scores from 0 to 1. `node_types`, `edge_types` and `where` (SQL about columns of the node table;
+    refused on a public connection unless `may_execute_sql`) say which nodes may be returned and
+    which edges followed. Tables that are not in `visible` do not exist.
+
+    Settings: `expand_hops`, `rank_by` (ppr, score, pagerank, betweenness, hop), `fusion` (convex,
+    rrf), `alpha`, `damping`, `candidates`, `rerank_top`, `rerank_weight`, `sharpness`, `hub_cap`,
+    `time_start`, `time_end`, `mmr`; their defaults are those of `options.Options`.
+
+    Raises ValueError for what cannot be, the connection's own OperationalError for what SQLite
+    says (`interrupted` among it), PermissionError and TimeoutError where the host's terms end it.
+    """
+    from .calling import search_on
+
+    given = {
+        "top_k": top_k,
+        "node_types": node_types,
+        "edge_types": edge_types,
+        "type_weights": type_weights,
+        "where": where,
+    }
+    settings.update({name: value for name, value in given.items() if value is not None})
+    return search_on(
+        conn,
+        query,
+        settings,
+        graph=graph,
+        model=model,
+        reranker=reranker,
+        edge_table=edge_table,
+        query_vector=query_vector,
+        visible=visible,
+        schema=schema,
+        may_execute_sql=may_execute_sql,
+    )
+
+
+def graphs(
+    conn: Any, *, schema: str = "main", visible: Collection[str] | None = None
+) -> list[KnowledgeGraph]:
+    """Return the graphs that a file declares; broken ones are left out.
+
+    With `visible`, only those of which a node table may be seen.
+    """
+    from .stored import graphs as found
+
+    return found(conn, schema=schema, visible=visible)
+
+
+def define(conn: Any, graph: KnowledgeGraph, *, schema: str = "main", replace: bool = True) -> None:
+    """Declare a graph in the file, in one transaction (the caller's, where there is one).
+
+    Raises ValueError for a table or column that is not there, and with `replace=False` for a name
+    that is taken.
+    """
+    from .stored import define as write
+
+    write(conn, graph, schema=schema, replace=replace)
+
+
+def drop(conn: Any, name: str, *, schema: str = "main") -> None:
+    """Take a declaration back; its tables stay. Raises ValueError where there is none."""
+    from .stored import drop as remove
+
+    remove(conn, name, schema=schema)
+
+
+def propose(
+    conn: Any,
+    name: str = "knowledge",
+    *,
+    schema: str = "main",
+    visible: Collection[str] | None = None,
+) -> KnowledgeGraph:
+    """Return the graph that a file seems to hold; nothing is written.
+
+    Found by foreign keys, full-text and vector tables and the names of columns. Raises ValueError
+    where no table has texts.
+    """
+    from .propose import propose as look
+
+    return look(conn, name, schema=schema, visible=visible)

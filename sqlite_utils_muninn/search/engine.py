@@ -1,0 +1,303 @@
+"""One search, stage by stage: candidates, fusion, reranking, seeds, the walk, reasons."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sqlite_utils_muninn.graph.cache import CACHE
+from sqlite_utils_muninn.graph.work import Work
+
+from . import candidates as found_by
+from . import fusion, network, ranking, reasons, texts
+from .answer import Answer, Row, Stage
+from .binding import Bound, bind
+from .declared import KnowledgeGraph
+from .filters import filters, qualifying
+from .meaning import Meaning
+from .options import Options
+from .propose import propose
+from .reranking import Reranker, rerank
+from .stored import graph_named, graphs
+from .walk import Spread, Walk
+
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.bridge import Database
+    from sqlite_utils_muninn.settings import Host
+
+    from .binding import Nodes
+    from .candidates import Place, Pool
+
+CALLER = "search"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked: see `sqlite_utils_muninn.search`."""
+
+    query: str
+    graph: str | KnowledgeGraph | None = None
+    model: str | None = None
+    reranker: str | Reranker | None = None
+    edge_table: str | None = None
+    query_vector: bytes | None = None
+    visible: Collection[str] | None = None
+    schema: str = "main"
+    may_execute_sql: bool = False
+    options: Options = field(default_factory=Options)
+
+
+class Search:
+    """One search on one connection."""
+
+    def __init__(self, db: Database, host: Host, request: Request, caller: str = CALLER) -> None:
+        self.db, self.host, self.caller = db, host, caller
+        self.request, self.options = request, request.options
+        self.stages: list[Stage] = []
+        self.missing: list[str] = []
+        self.check = host.watch(caller, db.check)
+        self.work = Work(caller, self.check, host.graph_memory, host.threads)
+
+    def answer(self) -> Answer:
+        """Run all stages. Raises ValueError for what cannot be, with one sentence."""
+        self._check()
+        graph, declared = self._graph()
+        bound = self._bound(graph)
+        self.filters = filters(self.db, self.caller, bound.nodes, self.options)
+        pool = self._pool(bound.nodes)
+        scores = self._relevance(pool, bound.nodes)
+        ranked = self._ranked(bound, pool, scores)
+        return self._answer(graph, declared, bound, ranked)
+
+    def _check(self) -> None:
+        self.host.check_text(self.caller, self.request.query)
+        self.options.check(self.caller)
+        if self.options.where is not None and self.host.public:
+            if not self.request.may_execute_sql:
+                raise PermissionError(
+                    f"{self.caller}: argument 'where' is SQL, which may not be given here"
+                )
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[int], None]]:
+        """Time a stage; it says how much came of it."""
+        counts = [0]
+        start = time.perf_counter()
+        yield lambda count: counts.__setitem__(0, count)
+        self.stages.append(Stage(name, (time.perf_counter() - start) * 1e3, counts[0]))
+        self.check()
+
+    # ---- Which graph ----
+
+    def _graph(self) -> tuple[KnowledgeGraph, bool]:
+        given, schema, visible = self.request.graph, self.request.schema, self.request.visible
+        if isinstance(given, KnowledgeGraph):
+            return given, True
+        if given is not None:
+            return graph_named(self.db, given, schema=schema), True
+        declared = graphs(self.db, schema=schema, visible=visible)
+        if len(declared) > 1:
+            names = ", ".join(repr(graph.name) for graph in declared)
+            raise ValueError(f"{self.caller}: which graph? Name one with 'graph': {names}")
+        if declared:
+            return declared[0], True
+        proposed = propose(self.db, schema=schema, visible=visible)
+        self.missing.append(f"no knowledge graph is declared: searched {_summary(proposed)}")
+        return proposed, False
+
+    def _bound(self, graph: KnowledgeGraph) -> Bound:
+        request = self.request
+        if request.edge_table is not None:
+            named = [e for e in graph.edges if e.table.lower() == request.edge_table.lower()]
+            if not named:
+                known = ", ".join(repr(edge.table) for edge in graph.edges) or "none"
+                raise ValueError(
+                    f"{self.caller}: argument 'edge_table' must be an edge table of the graph "
+                    f"{graph.name!r} ({known}), got {request.edge_table!r}"
+                )
+            graph = replace(graph, edges=tuple(named))
+        bound = bind(self.db, graph, schema=request.schema, visible=request.visible)
+        if not bound.nodes:
+            problem = (bound.problems or [f"knowledge graph {graph.name!r} has no nodes"])[0]
+            raise ValueError(f"{self.caller}: {problem}")
+        self.missing += bound.problems
+        return bound
+
+    # ---- Candidates ----
+
+    def _pool(self, nodes: list[Nodes]) -> Pool:
+        pool = found_by.Pool()
+        vectors: dict[int, bytes] = {}
+        if any(table.vectors for table in nodes):
+            with self.stage("embed") as count:
+                request = self.request
+                meaning = Meaning(
+                    *(self.db, self.host, self.caller, request.query),
+                    *(request.model, request.query_vector, self.missing),
+                )
+                vectors = meaning.vectors(nodes)
+                count(len(vectors))
+        asked = found_by.Asked(
+            self.db,
+            self.request.query,
+            nodes,
+            self.filters,
+            self.options.candidates,
+            self.check,
+        )
+        if any(table.fts for table in nodes):
+            with self.stage("fulltext") as count:
+                count(found_by.full_text(asked, pool))
+        if vectors:
+            with self.stage("vectors") as count:
+                count(found_by.by_meaning(asked, vectors, pool))
+        self._say_what_is_missing(nodes, bool(vectors))
+        if not vectors and not any(table.fts for table in nodes):
+            with self.stage("letters") as count:
+                number, is_all = found_by.by_letters(asked, pool)
+                count(number)
+            if not is_all:
+                self.missing.append(
+                    f"only the first {found_by.MOST_COMPARED:,} rows were compared by spelling"
+                )
+        return self._present(pool, nodes)
+
+    def _say_what_is_missing(self, nodes: list[Nodes], has_vectors: bool) -> None:
+        has_fts = any(table.fts for table in nodes)
+        if not any(table.vectors for table in nodes):
+            instead = "searched by full text alone" if has_fts else "compared by spelling"
+            self.missing.append(f"there are no vectors: {instead}")
+        if not has_fts:
+            instead = "searched by vectors alone" if has_vectors else "compared by spelling"
+            self.missing.append(f"there is no full-text table: {instead}")
+
+    def _present(self, pool: Pool, nodes: list[Nodes]) -> Pool:
+        """Leave out what an index still knows, and the table no longer."""
+        kept: dict[Place, Any] = {}
+        for table in nodes:
+            places = [place for place in pool.found if place[0] == table.number]
+            there = qualifying(self.db, table, [key for _, key in places], None)
+            kept |= {place: pool.found[place] for place in places if place[1] in there}
+        return found_by.Pool({place: one for place, one in pool.found.items() if place in kept})
+
+    # ---- Scores ----
+
+    def _relevance(self, pool: Pool, nodes: list[Nodes]) -> ranking.Scores:
+        options = self.options
+        with self.stage("fusion") as count:
+            bm25, cosine = pool.column("bm25"), pool.column("cosine")
+            fused = (
+                fusion.rrf(bm25, cosine)
+                if options.fusion == "rrf"
+                else fusion.convex(bm25, cosine, options.alpha)
+            )
+            count(len(fused))
+        scores = ranking.Scores(fused, fused, np.full(len(fused), np.nan))
+        if self.request.reranker is None or not len(pool):
+            return scores
+        with self.stage("rerank") as count:
+            top = np.argsort(-fused, kind="stable")[: options.rerank_top]
+            places = list(pool.found)
+            said = texts.read(self.db, nodes, [places[i] for i in top])
+            judged = rerank(
+                self.db,
+                self.host,
+                self.caller,
+                self.request.reranker,
+                self.request.query,
+                [said[places[i]].whole for i in top],
+                self.check,
+            )
+            reranked = np.full(len(fused), np.nan)
+            reranked[top] = judged.scores
+            relevance = fusion.blend(fused, top, judged.logits, options.rerank_weight)
+            count(len(top))
+        return ranking.Scores(fused, relevance, reranked)
+
+    # ---- The graph ----
+
+    def _ranked(self, bound: Bound, pool: Pool, scores: ranking.Scores) -> ranking.Ranked:
+        options = self.options
+        order = ranking.Order(self.db, bound.nodes, self.filters, options, self.check)
+        if not len(pool) or not options.expand_hops or not bound.edges:
+            if not bound.edges:
+                self.missing.append("there are no edges: ranked by the match alone")
+            return order.alone(pool, scores)
+        CACHE.limit = self.host.graph_cache
+        with self.stage("graph") as count:
+            loaded = network.load(self.db, bound.nodes, bound.edges, options, self.work)
+            weights = loaded.weights(
+                options.type_weights or bound.declared.type_weights, options.edge_types, self.work
+            )
+            count(loaded.graph.edges)
+        spread = Spread(options.damping, options.expand_hops, options.hub_cap)
+        with Walk(loaded, weights, spread, self.work) as walk:
+            with self.stage("walk") as count:
+                seeds = ranking.seeds(loaded, bound.nodes, pool, scores, options, self.work)
+                reached = walk.run(seeds.nodes, seeds.start)
+                count(len(reached.nodes))
+            with self.stage("rank") as count:
+                ranked = order.walked(loaded, reached, seeds, self.work)
+                count(len(ranked.items))
+            with self.stage("reasons") as count:
+                places = np.array([item.at for item in ranked.items], np.int64)
+                ranked = replace(ranked, reasons=walk.origins(places))
+                count(len(ranked.items))
+        return ranked
+
+    # ---- The answer ----
+
+    def _answer(
+        self, graph: KnowledgeGraph, declared: bool, bound: Bound, ranked: ranking.Ranked
+    ) -> Answer:
+        with self.stage("rows") as count:
+            drawn = reasons.drawn(ranked, self.work)
+            said = texts.read(self.db, bound.nodes, drawn.places)
+            told = reasons.Told(bound, ranked, said)
+            rows = [_row(told, n, item) for n, item in enumerate(ranked.items, 1)]
+            count(len(rows))
+        return Answer(
+            graph.name,
+            declared,
+            self.request.query,
+            rows,
+            told.nodes(drawn),
+            told.edges(drawn),
+            self.stages,
+            self.missing,
+        )
+
+
+def _row(told: reasons.Told, rank: int, item: ranking.Item) -> Row:
+    node, said = told.node(item.place), told.said[item.place]
+    candidate = item.candidate
+    return Row(
+        node.table,
+        node.node,
+        node.rowid,
+        node.label,
+        node.type,
+        said.text,
+        rank,
+        item.score,
+        item.hop,
+        candidate.fts_rank if candidate else None,
+        candidate.bm25 if candidate else None,
+        candidate.distance if candidate else None,
+        item.fused,
+        item.rerank_score,
+        item.relevance,
+        item.ppr,
+        told.via(item),
+    )
+
+
+def _summary(graph: KnowledgeGraph) -> str:
+    nodes = ", ".join(repr(node.table) for node in graph.nodes)
+    edges = ", ".join(dict.fromkeys(repr(edge.table) for edge in graph.edges))
+    return f"{nodes}, with the edges of {edges}" if edges else nodes

@@ -1,0 +1,105 @@
+"""What a search may be told, checked once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+RANK_BY = ("ppr", "score", "pagerank", "betweenness", "hop")
+FUSIONS = ("convex", "rrf")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of one search."""
+
+    top_k: int = 10
+    expand_hops: int = 2
+    rank_by: str = "ppr"
+    fusion: str = "convex"
+    alpha: float = 0.5
+    damping: float = 0.5
+    candidates: int = 100
+    rerank_top: int = 50
+    rerank_weight: float = 0.5
+    sharpness: float = 3.0
+    hub_cap: int = 1000
+    node_types: tuple[str, ...] | None = None
+    edge_types: tuple[str, ...] | None = None
+    type_weights: Mapping[str, float] | None = field(default=None, hash=False)
+    time_start: Any = None
+    time_end: Any = None
+    where: str | None = None
+    mmr: float | None = None
+
+    def check(self, caller: str) -> None:
+        """Raise ValueError with one sentence where a setting cannot be."""
+        _one_of(caller, "rank_by", self.rank_by, RANK_BY)
+        _one_of(caller, "fusion", self.fusion, FUSIONS)
+        for name, least, most in (
+            ("top_k", 0, 1000),
+            ("expand_hops", 0, 10),
+            ("candidates", 1, 1000),
+            ("rerank_top", 1, 1000),
+            ("hub_cap", 1, 2**31 - 1),
+        ):
+            _within(caller, name, getattr(self, name), least, most)
+        for name in ("alpha", "damping", "rerank_weight"):
+            _within(caller, name, getattr(self, name), 0, 1)
+        _within(caller, "sharpness", self.sharpness, 0, 100)
+        if self.damping == 1:
+            raise ValueError(f"{caller}: argument 'damping' must be less than 1, got 1")
+        if self.mmr is not None:
+            _within(caller, "mmr", self.mmr, 0, 1)
+        if self.where is not None:
+            check_condition(caller, self.where)
+
+
+def _one_of(caller: str, name: str, given: str, allowed: Sequence[str]) -> None:
+    if given not in allowed:
+        raise ValueError(
+            f"{caller}: argument {name!r} must be one of {', '.join(allowed)}, got {given!r}"
+        )
+
+
+def _within(caller: str, name: str, given: float, least: float, most: float) -> None:
+    if isinstance(given, bool) or not math.isfinite(given) or not least <= given <= most:
+        raise ValueError(
+            f"{caller}: argument {name!r} must be from {least} to {most:g}, got {given}"
+        )
+
+
+def names(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return names given as a comma list or one by one; None stays."""
+    if value is None:
+        return None
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(dict.fromkeys(part.strip() for part in parts))
+
+
+_QUOTES = {"'": "'", '"': '"', "`": "`", "[": "]"}
+
+
+def check_condition(caller: str, condition: str) -> None:
+    """Raise ValueError where text is more, or less, than what can stand between parentheses.
+
+    Whether it is a condition SQLite says; this keeps it from ending the parentheses around it.
+    """
+    depth, closing, at = 0, "", 0
+    while at < len(condition):
+        mark = condition[at]
+        if closing:
+            closing = "" if mark == closing else closing
+        elif mark in _QUOTES:
+            closing = _QUOTES[mark]
+        elif condition.startswith("--", at) or condition.startswith("/*", at) or mark in ";\0":
+            raise ValueError(f"{caller}: argument 'where' must be one condition without comments")
+        else:
+            depth += (mark == "(") - (mark == ")")
+        if depth < 0:
+            break
+        at += 1
+    if depth or closing or not condition.strip():
+        raise ValueError(f"{caller}: argument 'where' must be a SQL condition, got {condition!r}")

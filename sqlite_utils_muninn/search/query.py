@@ -1,0 +1,50 @@
+"""The query's words as an FTS5 expression: by rule, for raw text is no expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_WORD = re.compile(r"\w+")
+
+MOST_WORDS = 64
+"""Different words of a query that are looked up; a longer text says the same with its rarest."""
+FREQUENT = 0.1
+"""Words in more than this part of the rows say little and cost much."""
+FEW_ROWS = 50
+"""In fewer rows than this no word is frequent."""
+
+
+def words(query: str) -> list[str]:
+    """Return the different words of a query in their order, without regard to case."""
+    found: dict[str, str] = {}
+    for word in _WORD.findall(query):
+        found.setdefault(word.casefold(), word)
+    return list(found.values())
+
+
+def telling(given: list[str], rows: int, count: Callable[[str, int], int]) -> list[str]:
+    """Return the words that are not in a large part of the rows, in their order.
+
+    ``count(word, most)`` gives the number of rows that have a word, at most `most`. Where all are
+    frequent, the rarest is kept.
+    """
+    if rows < FEW_ROWS:
+        return given[:MOST_WORDS]
+    most = max(int(rows * FREQUENT), 1) + 1
+    counts = {word: count(word, most) for word in given[: MOST_WORDS * 4]}
+    kept = [word for word, rows_with in counts.items() if 0 < rows_with < most]
+    if not kept:
+        return [word for word, rows_with in counts.items() if rows_with][:1]
+    rarest = sorted(kept, key=counts.__getitem__)[:MOST_WORDS]
+    return [word for word in kept if word in set(rarest)]
+
+
+def expression(chosen: list[str]) -> str:
+    """Return the MATCH expression of words, any of which may be there; each is quoted."""
+    return " OR ".join(quoted(word) for word in chosen)
+
+
+def quoted(word: str) -> str:
+    """Return a word as a string of FTS5's language."""
+    return '"' + word.replace('"', '""') + '"'

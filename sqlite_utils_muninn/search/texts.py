@@ -1,0 +1,87 @@
+"""Labels, texts and types of a few nodes, read from their tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .filters import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlite_utils_muninn.bridge import Database
+
+    from .binding import Nodes
+    from .candidates import Place
+
+LABEL_LENGTH = 80
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a node's row says."""
+
+    id: Any
+    rowid: int | None
+    label: str
+    text: str
+    type: str | None
+
+    @property
+    def whole(self) -> str:
+        """The label and the text, for a model to read."""
+        return self.text if self.text.startswith(self.label) else f"{self.label}\n{self.text}"
+
+
+def read(db: Database, nodes: Sequence[Nodes], places: Iterable[Place]) -> dict[Place, Said]:
+    """Return what those of some nodes say that are there."""
+    wanted: dict[int, list[Any]] = {}
+    for table, key in dict.fromkeys(places):
+        wanted.setdefault(table, []).append(key)
+    found: dict[Place, Said] = {}
+    for table, keys in wanted.items():
+        found |= _read(db, nodes[table], keys)
+    return found
+
+
+def _read(db: Database, table: Nodes, keys: list[Any]) -> dict[Place, Said]:
+    key = key_of(table)
+    columns = [key, table.id, table.label or "NULL", table.type or "NULL", *table.text]
+    if any(isinstance(one, bytes) for one in keys):  # which JSON has not
+        among, values = f"({', '.join('?' * len(keys))})", tuple(keys)
+    else:
+        among, values = "(SELECT value FROM json_each(?))", (json.dumps(keys),)
+    rows = db.execute(
+        f"SELECT {', '.join(columns)} FROM {table.table.sql} WHERE {key} IN {among}", values
+    )
+    found = {}
+    for name, id_, label, kind, *texts in rows:
+        own = [
+            _text(text)
+            for column, text in zip(table.text, texts, strict=True)
+            if text is not None and column != table.label
+        ]
+        text = "\n".join(own)
+        found[(table.number, name)] = Said(
+            id_,
+            name if table.table.rowid else None,
+            _label(label, text, id_),
+            text,
+            table.name if table.type is None else (None if kind is None else _text(kind)),
+        )
+    return found
+
+
+def _text(value: Any) -> str:
+    return "" if isinstance(value, bytes) else str(value)
+
+
+def _label(label: Any, text: str, id_: Any) -> str:
+    """The label; where a row has none, the beginning of its text, else its id."""
+    said = _text(label).strip() if label is not None else ""
+    if not said:
+        said = " ".join(text.split())
+        said = said if len(said) <= LABEL_LENGTH else said[:LABEL_LENGTH].rpartition(" ")[0] + " …"
+    return said or (id_.hex() if isinstance(id_, bytes) else str(id_))

@@ -1,0 +1,175 @@
+"""Personalized PageRank around seeds, and where each node's share of it came from.
+
+Arrays only: `Network` gives the edges, seeds are nodes and weights. The walk goes both ways along
+edges, starts again at the seeds with the probability 1 - damping, and stays in the ball of nodes
+within so many hops (Haveliwala 2002; forward push of Andersen, Chung and Lang 2006).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.graph.graph import Neighbours
+    from sqlite_utils_muninn.graph.work import Work
+
+    from .network import Network
+
+EPSILON = 1e-6
+"""What may be left at a node, for each of its edges."""
+FOLLOWED = 1e-3
+"""The least part of a node's rank whose way is followed back."""
+ENTRIES = 100_000
+"""Nodes, once for each number of steps, that are looked at on the way back."""
+KEPT_SCRATCH = 4
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far and how a walk goes."""
+
+    damping: float
+    hops: int
+    hub_cap: int
+    epsilon: float = EPSILON
+
+
+@dataclass(frozen=True)
+class Field:
+    """The nodes that a walk reached, nearest first, and what is known of each."""
+
+    ways: Neighbours
+    weights: np.ndarray | None
+    nodes: np.ndarray
+    place: np.ndarray
+    """Of each node of the network among `nodes`, -1: it was not reached. On loan."""
+    hop: np.ndarray
+    start: np.ndarray
+    """What each has as a seed; sums to 1."""
+    rank: np.ndarray
+    """How often the walk is at each, for one start at the seeds."""
+    strength: np.ndarray
+    """The weight of all edges along which a node passed something on; 0 or less: it did not."""
+
+    @property
+    def share(self) -> np.ndarray:
+        """The rank scaled to sum to 1: what comes to a dead end or a hub starts at the seeds."""
+        shares: np.ndarray = self.rank / self.rank.sum()
+        return shares
+
+
+class Origin(NamedTuple):
+    """Where a node's rank came from."""
+
+    nodes: list[int]
+    """From the seed that gave most to the node itself, which may be the same."""
+    edges: list[int]
+    """Numbers of the edges between them; number + count of edges: against the arrow."""
+    shares: list[float]
+    """Of each edge, in what arrives at the node that it leads to."""
+    direct: float
+    """The share that the node has as a seed."""
+    given: float
+    """The share that came from that seed, by all ways."""
+
+
+class Walk:
+    """A walk on a network. Use it as a context: its memory is lent to the next one."""
+
+    def __init__(
+        self, network: Network, weights: np.ndarray | None, spread: Spread, work: Work
+    ) -> None:
+        self.network = network
+        self.weights = weights
+        self.spread = spread
+        self.work = work
+        self._field: Field | None = None
+
+    def run(self, seeds: np.ndarray, start: np.ndarray) -> Field:
+        """Walk from seeds (nodes, each once) with their weights, and give what was reached."""
+        ways = self.network.ways(self.work)
+        place = self._borrow(ways.nodes)
+        order = np.empty(ways.nodes, np.int32)
+        ends = np.zeros(self.spread.hops + 1, np.int64)
+        count = self.work.run(
+            "ball",
+            *(ways.offsets, ways.targets, self.weights, seeds.astype(np.int32)),
+            *(self.spread.hops, self.spread.hub_cap, order, place, ends),
+            steps=len(ways.targets),
+        )
+        nodes = order[:count].copy()
+        arrived, strength, rank = (np.zeros(count) for _ in range(3))
+        arrived[: len(seeds)] = start / start.sum()
+        first = arrived.copy()
+        self.work.run(
+            "spread",
+            *(ways.offsets, ways.targets, self.weights, nodes, place, self.spread.hub_cap),
+            *(float(self.spread.damping), float(self.spread.epsilon), arrived, rank, strength),
+            *(np.empty(count, np.int32), np.zeros(count, np.uint8)),
+            steps=len(ways.targets),
+        )
+        hop = np.searchsorted(ends, np.arange(count), side="right")
+        self._field = Field(ways, self.weights, nodes, place, hop, first, rank, strength)
+        return self._field
+
+    def origins(self, places: np.ndarray) -> list[Origin]:
+        """Return where the rank of some of the reached nodes came from; they are given by place."""
+        field = self._field
+        assert field is not None
+        count, steps = len(field.nodes), self.spread.hops + 1
+        entries = ENTRIES
+        path, edges = np.empty(steps + 1, np.int32), np.empty(steps, np.int64)
+        shares = np.empty(steps + 2)
+        memory = (
+            *(np.empty(entries, np.int32) for _ in range(2)),
+            *(np.empty(entries) for _ in range(2)),
+            np.empty(entries, np.int64),
+            np.full(count, -1, np.int32),
+            np.zeros(count),
+        )
+        found = []
+        for place in places.tolist():
+            length = self.work.run(
+                "trace",
+                *(field.ways.offsets, field.ways.targets, field.weights, field.nodes),
+                *(field.place, field.strength, field.rank, field.start),
+                *(float(self.spread.damping), place, steps, FOLLOWED, path, edges, shares),
+                *memory,
+                steps=1,
+            )
+            found.append(
+                Origin(
+                    field.nodes[path[: length + 1]].tolist(),
+                    [self._along(int(at)) for at in edges[:length]],
+                    shares[2 : length + 2].tolist(),
+                    *(float(share) for share in shares[:2]),
+                )
+            )
+        return found
+
+    def _along(self, at: int) -> int:
+        """The edge at a place in the list of the node that a path goes to.
+
+        That list has the edges as that node sees them: what leaves it is gone against here.
+        """
+        assert self._field is not None
+        edge, edges = int(self._field.ways.edges[at]), self.network.graph.edges
+        return edge - edges if edge >= edges else edge + edges
+
+    def __enter__(self) -> Walk:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        field = self._field
+        if kind is None and field is not None and len(self.network.scratch) < KEPT_SCRATCH:
+            field.place[field.nodes] = -1
+            self.network.scratch.append(field.place)
+
+    def _borrow(self, nodes: int) -> np.ndarray:
+        try:
+            return self.network.scratch.pop()
+        except IndexError:
+            return np.full(nodes, -1, np.int32)
