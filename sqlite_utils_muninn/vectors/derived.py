@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
-from .options import SHADOW
+from .options import TEXT_SHADOW
 from .pending import watched_tables
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _of_one(
         # As hnsw_text does: a source that was renamed is where its triggers are.
         now = watched.get(str(config.get("id")), str(content))
         source = spelled.get(now.casefold(), "")
-    shadow = {f"{name}_{suffix}" for suffix in (*SHADOW, "content")}
+    shadow = {f"{name}_{suffix}" for suffix in TEXT_SHADOW}
     vectors = f"_muninn_{config.get('id')}"
     found = {
         t: source for t in tables if t in shadow or t == vectors or t.startswith(vectors + "_")

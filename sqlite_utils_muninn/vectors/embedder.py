@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .options import MOST_DIMENSIONS, TEXT
+from .options import LEAST_TOKENS, MOST_DIMENSIONS, TEXT, Cutting
+from .passages import Made
 
 if TYPE_CHECKING:
     from ..bridge import Database
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from .blob import Matrix
 
 _STATE = "vectors.models"
+
+USUAL_TOKENS = 256  # of a passage, as of muninn_chunks
 
 
 class Report(Protocol):
@@ -136,6 +139,53 @@ class Embedder:
             return report.vectors, [True]
         long = [cut and self.model.token_count(text) > self.model.context for text in prefixed]
         return report.vectors, long
+
+    def passages(self, texts: Sequence[str], cutting: Cutting | None) -> list[Made]:
+        """What each of some texts becomes: one vector, or one for each passage."""
+        if cutting is None:
+            vectors, long = self.documents(texts)
+            whole = enumerate(zip(texts, long, strict=True))
+            return [Made(vectors[i : i + 1], [(0, len(text))], cut) for i, (text, cut) in whole]
+        spans = [self._spans(text, cutting) for text in texts]
+        parts = zip(texts, spans, strict=True)
+        vectors, long = self.documents([text[a:b] for text, within in parts for a, b in within])
+        ends = np.cumsum([len(within) for within in spans])
+        return [
+            Made(vectors[end - len(within) : end], within, any(long[end - len(within) : end]))
+            for within, end in zip(spans, ends.tolist(), strict=True)
+        ]
+
+    def _spans(self, text: str, cutting: Cutting) -> list[tuple[int, int]]:
+        from ..models.texts.chunks import chunks
+
+        assert cutting.max_tokens is not None
+        check = self.host.watch(TEXT, self.check)
+        found = chunks(text, self._count, cutting.max_tokens, cutting.overlap, check)
+        return [(chunk.start, chunk.end) for chunk in found] or [(0, len(text))]
+
+    def _count(self, text: str) -> int:
+        """Tokens of a text; rather too many where the model is on a server and does not tell."""
+        try:
+            return int(self.model.token_count(text))
+        except ValueError:
+            return 2 + -(-len(text.encode("utf-8", "replace")) // 3)
+
+    def cutting(self, wanted: Cutting) -> Cutting:
+        """How texts are to be split for this model. Raises ValueError."""
+        prefix = self._count(self.fingerprint.document_prefix) - self._count("")
+        longest = self.model.context - prefix
+        most = min(USUAL_TOKENS, longest) if wanted.max_tokens is None else wanted.max_tokens
+        if not LEAST_TOKENS <= most <= longest:
+            raise ValueError(
+                f"{TEXT}: max_tokens must be {LEAST_TOKENS} to {longest}, which model "
+                f"{self.model.name!r} reads, got {most}"
+            )
+        if wanted.overlap > most // 2:
+            raise ValueError(
+                f"{TEXT}: overlap must be 0 to {most // 2}, half of max_tokens, "
+                f"got {wanted.overlap}"
+            )
+        return Cutting(most, wanted.overlap)
 
     def _embed(self, texts: list[str]) -> Any:
         check = self.host.watch(TEXT, self.check)

@@ -12,13 +12,21 @@ if TYPE_CHECKING:
 INDEX, TEXT = "hnsw_index", "hnsw_text"
 SHADOW = ("config", "nodes", "edges", "log")
 """What the tables behind a vector table are called, after its name."""
+TEXT_SHADOW = (*SHADOW, "content", "passages")
+"""Those that an hnsw_text table may have."""
 
 L2, COSINE, INNER_PRODUCT = "l2", "cosine", "inner_product"
 METRICS = (L2, COSINE, INNER_PRODUCT)
 MOST_DIMENSIONS = 8192  # sqlite-vec's limit for one vector column
 RESERVED = frozenset(
-    {"vector", "distance", "content", "truncated", "k", "ef_search", "rowid", "id", "hash"}
+    {
+        *("rowid", "id", "vector", "distance", "content", "k", "ef_search"),
+        *("hash", "truncated", "chunk", "first", "passages"),
+    }
 )
+
+LEAST_TOKENS, MOST_TOKENS = 16, 1_000_000  # of a passage
+_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 _QUOTES = {"'": "'", '"': '"', "`": "`", "[": "]"}
 _TYPES = ("INTEGER", "INT", "REAL", "TEXT", "BLOB", "NUMERIC")
@@ -50,6 +58,14 @@ class IndexOptions(GraphOptions):
 
 
 @dataclass(frozen=True)
+class Cutting:
+    """How long texts are split. `max_tokens` None: as many as suit the model."""
+
+    max_tokens: int | None = None
+    overlap: int = 0
+
+
+@dataclass(frozen=True)
 class TextOptions(GraphOptions):
     """An hnsw_text table, as declared. `dimensions` None: as many as the model has."""
 
@@ -57,13 +73,14 @@ class TextOptions(GraphOptions):
     dimensions: int | None = None
     content: str | None = None
     content_columns: tuple[str, ...] = ()
+    cutting: Cutting | None = None
+    metadata: tuple[Column, ...] = ()
 
 
 def index_options(arguments: Sequence[str]) -> IndexOptions:
     """Read the arguments of hnsw_index. Raises ValueError, naming the argument that is wrong."""
-    metadata = tuple(_column(a) for a in arguments if a.lstrip().startswith("+"))
-    _refuse_twice([c.name.casefold() for c in metadata], INDEX)
-    given = _split(INDEX, [a for a in arguments if not a.lstrip().startswith("+")])
+    metadata, arguments = _metadata(INDEX, arguments)
+    given = _split(INDEX, arguments)
     _refuse_unknown(INDEX, given, {"dimensions", "metric", "m", "ef_construction"})
     if "dimensions" not in given:
         raise ValueError(f"{INDEX}: 'dimensions' parameter is required")
@@ -76,10 +93,12 @@ def index_options(arguments: Sequence[str]) -> IndexOptions:
 
 def text_options(arguments: Sequence[str]) -> TextOptions:
     """Read the arguments of hnsw_text. Raises ValueError, naming the argument that is wrong."""
+    metadata, arguments = _metadata(TEXT, arguments)
     columns = tuple(_unquote(a.partition("=")[2]) for a in arguments if _key(a) == "content_column")
     given = _split(TEXT, [a for a in arguments if _key(a) != "content_column"])
     # max_elements: sqlite-muninn wants it, this index grows by itself.
     known = {"model", "dim", "dimensions", "metric", "m", "ef_construction"}
+    known |= {"chunk", "max_tokens", "overlap"}
     _refuse_unknown(TEXT, given, known | {"max_elements", "content"})
     if not given.get("model"):
         raise ValueError(f"{TEXT}: 'model' parameter is required")
@@ -87,14 +106,44 @@ def text_options(arguments: Sequence[str]) -> TextOptions:
         raise ValueError(f"{TEXT}: parameters 'dim' and 'dimensions' are the same: give one")
     if ("content" in given) != bool(columns):
         raise ValueError(f"{TEXT}: 'content' and 'content_column' go together: give both or none")
+    if metadata and columns:
+        raise ValueError(
+            f"{TEXT}: column '{metadata[0].name}' goes with own texts only; with content=... join "
+            "that table, or search with rowid IN (SELECT ...)"
+        )
     size = next((key for key in ("dim", "dimensions") if key in given), None)
     return TextOptions(
         model=given["model"],
         dimensions=_dimensions(TEXT, size, given[size]) if size else None,
         content=given.get("content"),
         content_columns=columns,
+        cutting=_cutting(given),
+        metadata=metadata,
         **_graph(TEXT, given, COSINE),
     )
+
+
+def _metadata(owner: str, arguments: Sequence[str]) -> tuple[tuple[Column, ...], list[str]]:
+    """The metadata columns, and the other arguments."""
+    columns = tuple(_column(owner, a) for a in arguments if a.lstrip().startswith("+"))
+    _refuse_twice([c.name.casefold() for c in columns], owner)
+    return columns, [a for a in arguments if not a.lstrip().startswith("+")]
+
+
+def _cutting(given: Mapping[str, str]) -> Cutting | None:
+    is_wanted = given.get("chunk", "false").casefold()
+    if is_wanted not in _YES + _NO:
+        raise ValueError(f"{TEXT}: chunk must be true or false, got '{given['chunk']}'")
+    if is_wanted in _NO:
+        for key in ("max_tokens", "overlap"):
+            if key in given:
+                raise ValueError(f"{TEXT}: parameter '{key}' goes with chunk=true")
+        return None
+    most = None
+    if "max_tokens" in given:
+        most = _whole(TEXT, "max_tokens", given["max_tokens"], LEAST_TOKENS, MOST_TOKENS)
+    overlap = _whole(TEXT, "overlap", given.get("overlap", "0"), 0, (most or MOST_TOKENS) // 2)
+    return Cutting(most, overlap)
 
 
 def _graph(owner: str, given: Mapping[str, str], metric: str) -> dict[str, Any]:
@@ -174,7 +223,7 @@ def _integer(owner: str, key: str, value: str) -> int:
     return int(value)
 
 
-def _column(argument: str) -> Column:
+def _column(owner: str, argument: str) -> Column:
     """Read `+name TYPE` or `+"any name" TYPE`."""
     text = argument.strip()[1:].strip()
     close = _QUOTES.get(text[:1])
@@ -184,12 +233,12 @@ def _column(argument: str) -> Column:
     else:
         match = re.fullmatch(r"(\w+)\s*(\w*)", text)
     if not match:
-        raise ValueError(f"{INDEX}: a metadata column is '+name TYPE', got '{argument.strip()}'")
+        raise ValueError(f"{owner}: a metadata column is '+name TYPE', got '{argument.strip()}'")
     name, kind = _unquote(match[1]), match[2].upper()
     if kind and kind not in _TYPES:
         raise ValueError(
-            f"{INDEX}: column '{name}' has type '{match[2]}', it may be {', '.join(_TYPES)}"
+            f"{owner}: column '{name}' has type '{match[2]}', it may be {', '.join(_TYPES)}"
         )
     if name.casefold() in RESERVED:
-        raise ValueError(f"{INDEX}: column name '{name}' is taken by the table itself")
+        raise ValueError(f"{owner}: column name '{name}' is taken by the table itself")
     return Column(name, kind)

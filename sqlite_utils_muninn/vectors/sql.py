@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import Declaration, Module, VirtualTable
-from .options import INDEX, SHADOW, TEXT
-from .writable import Writable
+from .options import INDEX, TEXT, TEXT_SHADOW
+from .writable import Deferring, Writable
 
 if TYPE_CHECKING:
     from ..settings import Host
@@ -35,7 +35,7 @@ def _index_module() -> Module:
 
         return HnswIndex(*arguments)
 
-    return Module(INDEX, Writable, create, connect, help=INDEX_HELP, shadow=(*SHADOW, "content"))
+    return Module(INDEX, Writable, create, connect, help=INDEX_HELP, shadow=TEXT_SHADOW)
 
 
 def text_module(host: Host, find: Lookup | None) -> Module:
@@ -58,4 +58,4 @@ def text_module(host: Host, find: Lookup | None) -> Module:
 
         return HnswText(*arguments(*given))
 
-    return Module(TEXT, Writable, create, connect, help=TEXT_HELP, shadow=(*SHADOW, "content"))
+    return Module(TEXT, Deferring, create, connect, help=TEXT_HELP, shadow=TEXT_SHADOW)

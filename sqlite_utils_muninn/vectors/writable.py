@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Writable(VirtualTable):
     """A table that rows are written to, in transactions.
 
-    It needs no savepoint hooks: all that it writes is in SQLite's own tables.
+    All that it writes is in SQLite's own tables, so that savepoints need no hooks.
     """
 
     def insert(self, rowid: Any, values: Sequence[Any], conflict: str) -> int:
@@ -47,3 +47,13 @@ class Writable(VirtualTable):
     def integrity(self) -> str | None:
         """What PRAGMA integrity_check is to say of the table."""
         raise NotImplementedError
+
+
+class Deferring(Writable):
+    """A table that also keeps something in memory for the end of a transaction."""
+
+    def savepoint(self, n: int) -> None:
+        """A savepoint begins."""
+
+    def rollback_to(self, n: int) -> None:
+        """What was written since a savepoint is undone."""

@@ -75,7 +75,19 @@ def test_external_content_may_have_several_columns() -> None:
         (["model=m", "dim=3", "dimensions=3"], "parameters 'dim' and 'dimensions' are the same"),
         (["model=m", "content=docs"], "'content' and 'content_column' go together"),
         (["model=m", "content_column=a"], "'content' and 'content_column' go together"),
-        (["model=m", "chunk=true"], "unknown parameter 'chunk=true'"),
+        (["model=m", "chunk=maybe"], "chunk must be true or false, got 'maybe'"),
+        (["model=m", "overlap=5"], "parameter 'overlap' goes with chunk=true"),
+        (["model=m", "chunk=0", "max_tokens=50"], "parameter 'max_tokens' goes with chunk=true"),
+        (["model=m", "chunk=1", "max_tokens=15"], "max_tokens must be 16 to 1000000, got '15'"),
+        (
+            ["model=m", "chunk=1", "max_tokens=50", "overlap=26"],
+            "overlap must be 0 to 25, got '26'",
+        ),
+        (["model=m", "+chunk TEXT"], "column name 'chunk' is taken by the table itself"),
+        (
+            ["model=m", "content=docs", "content_column=a", "+year INT"],
+            "column 'year' goes with own texts only",
+        ),
         (["model=m", "metric=hamming"], "unknown metric 'hamming'"),
     ],
 )

@@ -1,0 +1,186 @@
+"""Where the vectors of a row are: one under its own rowid, or one for each passage of its text.
+
+With `chunk=true` a text has a vector for each passage, under ids of their own. The rows of a table
+are then in v_nodes (id, hash, ..., first, passages) and the passages in v_passages (id, row, start,
+end), those of one row numbered first, first + 1, ...; offsets are in characters. The index, the log
+and the vec0 table know passages only.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..bridge import SQLError, quote
+from .appending import append
+from .options import Column
+from .storage import CONSTRAINT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .blob import Ids, Matrix
+    from .storage import Storage
+
+Span = tuple[int, int]
+
+
+class Made(NamedTuple):
+    """What a model made of one text."""
+
+    vectors: Matrix
+    """One row for each passage."""
+    spans: Sequence[Span]
+    """Where in the text each passage is."""
+    is_cut: bool
+    """Whether the model did not read all of the text."""
+
+
+class Whole:
+    """Each row has one vector, under its rowid."""
+
+    columns: tuple[Column, ...] = (Column("hash", "BLOB"), Column("truncated", "INTEGER"))
+    shadow: tuple[str, ...] = ()
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+
+    def create(self) -> None:
+        """Make tables of its own."""
+
+    def insert(self, id_: int | None, values: Mapping[str, Any]) -> int:
+        """Add a row without a vector, and return its id. Raises SQLError where that is taken."""
+        names = ", ".join(["id", *map(quote, values)])
+        marks = ", ".join("?" * (len(values) + 1))
+        db = self.storage.db
+        try:
+            db.execute(
+                f"INSERT INTO {self.storage.name('nodes')}({names}) VALUES ({marks})",
+                (id_, *values.values()),
+            )
+        except SQLError as error:
+            if error.sqlite_errorcode & 0xFF != CONSTRAINT:
+                raise
+            raise self.storage.duplicate() from None
+        return db.last_insert_rowid if id_ is None else id_
+
+    def put(self, rows: Sequence[tuple[int, bytes, Made]]) -> None:
+        """Store hash and vectors of rows that are there and have no vector."""
+        append(
+            self.storage, [id_ for id_, *_ in rows], np.concatenate([m.vectors for *_, m in rows])
+        )
+        for id_, hashed, made in rows:
+            self.storage.set_values(id_, {"hash": hashed, "truncated": int(made.is_cut)})
+            self.storage.log(id_)
+
+    def clear(self, id_: int) -> None:
+        """Take hash and vectors from a row."""
+        self.storage.set_values(id_, {"hash": None, "truncated": 0})
+        if self.storage.has_vector(id_):
+            self.storage.set_vector(id_, None)
+
+    def delete(self, id_: int) -> None:
+        """Remove a row."""
+        self.storage.delete(id_)
+
+    def ids_of(self, rows: Ids) -> Ids:
+        """Ids of all vectors of some rows, sorted."""
+        return rows
+
+    def made_of(self, id_: int) -> Made:
+        """What was stored for a row that has its vector."""
+        _, matrix = self.storage.read(np.array([id_], np.int64))
+        ((cut,),) = self.storage.rows(np.array([id_], np.int64), ["truncated"]).values()
+        return Made(matrix, [(0, 0)], bool(cut))
+
+
+class Passages(Whole):
+    """Each row has a vector for each passage of its text."""
+
+    columns = (*Whole.columns, Column("first", "INTEGER"), Column("passages", "INTEGER"))
+    shadow = ("passages",)
+
+    @property
+    def table(self) -> str:
+        """Quoted name of the table of passages."""
+        return self.storage.name("passages")
+
+    def create(self) -> None:
+        """Make the table of passages."""
+        self.storage.db.execute(
+            f'CREATE TABLE {self.table}(id INTEGER PRIMARY KEY, "row" INTEGER, '
+            '"start" INTEGER, "end" INTEGER)'
+        )
+
+    def put(self, rows: Sequence[tuple[int, bytes, Made]]) -> None:
+        """Store hash and vectors of rows that are there and have no vector."""
+        db = self.storage.db
+        ((last,),) = db.execute(f"SELECT coalesce(max(id), 0) FROM {self.table}")
+        ids: list[int] = []
+        for row, hashed, made in rows:
+            first = last + len(ids) + 1
+            for start, end in made.spans:
+                ids.append(last + len(ids) + 1)
+                db.execute(
+                    f"INSERT INTO {self.table} VALUES (?, ?, ?, ?)", (ids[-1], row, start, end)
+                )
+            values = {"hash": hashed, "truncated": int(made.is_cut)}
+            placed = {"first": first, "passages": len(made.spans)}
+            self.storage.set_values(row, {**values, **placed})
+        append(self.storage, ids, np.concatenate([made.vectors for *_, made in rows]))
+        for id_ in ids:
+            self.storage.log(id_)
+
+    def clear(self, id_: int) -> None:
+        """Take hash and vectors from a row."""
+        self._drop_passages(id_)
+        nothing = dict.fromkeys(("hash", "first", "passages"))
+        self.storage.set_values(id_, {**nothing, "truncated": 0})
+
+    def delete(self, id_: int) -> None:
+        """Remove a row."""
+        self._drop_passages(id_)
+        self.storage.db.execute(f"DELETE FROM {self.storage.name('nodes')} WHERE id = ?", (id_,))
+
+    def _drop_passages(self, row: int) -> None:
+        for id_ in self.ids_of(np.array([row], np.int64)).tolist():
+            self.storage.set_vector(id_, None)
+            self.storage.db.execute(f"DELETE FROM {self.table} WHERE id = ?", (id_,))
+
+    def ids_of(self, rows: Ids) -> Ids:
+        """Ids of all vectors of some rows, sorted."""
+        (ids,) = self.storage.db.columns(
+            f"SELECT c.id FROM json_each(?) j "
+            f"CROSS JOIN {self.storage.name('nodes')} n ON n.id = j.value "
+            f"CROSS JOIN {self.table} c ON c.id BETWEEN n.first AND n.first + n.passages - 1 "
+            'WHERE c."row" = n.id',
+            (json.dumps(rows.tolist()),),
+            ("integer",),
+        )
+        return np.unique(np.asarray(ids, np.int64))
+
+    def made_of(self, id_: int) -> Made:
+        """What was stored for a row that has its vectors."""
+        ids = self.ids_of(np.array([id_], np.int64))
+        found, matrix = self.storage.read(ids)
+        places = self.rows_of(ids.tolist())
+        ((cut,),) = self.storage.rows(np.array([id_], np.int64), ["truncated"]).values()
+        order = np.argsort(found)
+        spans = [places[int(found[i])][1:] for i in order]
+        return Made(matrix[order], spans, bool(cut))
+
+    def first_of(self, rows: Sequence[int]) -> dict[int, int]:
+        """The id of the first vector of each of some rows."""
+        found = self.storage.rows(np.array(rows, np.int64), ["first"])
+        return {row: first for row, (first,) in found.items() if isinstance(first, int)}
+
+    def rows_of(self, ids: Iterable[int]) -> dict[int, tuple[int, int, int]]:
+        """Row, start and end of some passages."""
+        found = self.storage.db.execute(
+            f'SELECT c.id, c."row", c."start", c."end" FROM json_each(?) j '
+            f"CROSS JOIN {self.table} c ON c.id = j.value",
+            (json.dumps(list(ids)),),
+        )
+        return {id_: (row, start, end) for id_, row, start, end in found}
