@@ -97,7 +97,7 @@ class Bench:
 
     def _recall(self, found: list[list[int]], bars: Any, wanted: int) -> float:
         hits = [
-            truth.hits(self.vectors, query, bar, ids)
+            min(truth.hits(self.vectors, query, bar, ids), wanted)
             for query, bar, ids in zip(self.queries, bars, found, strict=False)
         ]
         return float(np.mean(hits)) / wanted
