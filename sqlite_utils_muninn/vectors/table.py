@@ -15,7 +15,7 @@ from .stored import StoredTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .blob import Ids
+    from .flat import Ids
 
 
 class Row(NamedTuple):

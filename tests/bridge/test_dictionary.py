@@ -52,6 +52,47 @@ def test_codes_stand_for_values(rows: list[tuple[Any, Any]]) -> None:
     conn.close()
 
 
+@given(st.lists(VALUES.filter(lambda value: value is not None), unique=True), st.randoms())
+def test_some_values_are_kept_in_another_order(values: list[Any], chance: Any) -> None:
+    import sqlite3
+
+    conn = sqlite3.connect(":memory:")
+    db = attach(conn)
+    conn.execute("CREATE TABLE t (v)")
+    conn.executemany("INSERT INTO t VALUES (?)", [(value,) for value in values])
+    every = Dictionary()
+    db.columns("SELECT v FROM t", (), ("code",), dictionary=every)
+    codes = chance.sample(range(len(every)), chance.randint(0, len(every)))
+    kept = every.keep(codes)
+    assert list(map(repr, kept.take(range(len(kept))))) == list(map(repr, every.take(codes)))
+    assert all(kept.find(value) == code for code, value in enumerate(every.take(codes)))
+    left_out = set(range(len(every))) - set(codes)
+    assert all(kept.find(value) == -1 for value in every.take(left_out))
+    # Codes that come later are new ones.
+    db.columns("SELECT v FROM t", (), ("code",), dictionary=kept)
+    assert len(kept) == len(every)
+    # The checksum is that of the values, in whatever way they came here.
+    other = Dictionary()
+    db.columns("SELECT v FROM t", (), ("code",), dictionary=other)
+    assert other.checksum == every.checksum == every.keep(range(len(every))).checksum
+    if len(every) > 1:
+        assert every.keep(range(len(every) - 1)).checksum != every.checksum
+        assert every.keep(range(len(every) - 1, -1, -1)).checksum != every.checksum
+    conn.close()
+
+
+@pytest.mark.parametrize(
+    ("codes", "error"),
+    [([0, 0], ValueError), ([2], IndexError), ([-1], IndexError), (["a"], TypeError)],
+)
+def test_codes_that_cannot_be_kept(db: Any, codes: Any, error: Any) -> None:
+    dictionary = Dictionary()
+    db.columns("VALUES (1), ('a')", (), ("code",), dictionary=dictionary)
+    with pytest.raises(error):
+        dictionary.keep(codes)
+    assert len(dictionary) == 2
+
+
 def test_types_are_kept_as_stored(db: Any) -> None:
     dictionary = Dictionary()
     db.columns("VALUES (1.0), (1), ('1'), (x'31')", (), ("code",), dictionary=dictionary)

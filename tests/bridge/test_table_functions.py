@@ -87,6 +87,29 @@ def test_a_real_table_of_the_same_name_wins(rows: Any) -> None:
     assert rows("SELECT * FROM series") == []
 
 
+@pytest.mark.parametrize("one", ["1", "'1'", "x'31'", "1.5", "'a text that is longer'"])
+def test_two_calls_joined_by_or_give_the_rows_of_both(conn: Any, one: str) -> None:
+    """SQLite drops rows whose rowid it has seen: the second call's, if both count from 1."""
+
+    def call(db: Any, first: Any, second: Any) -> Any:
+        return ([str(first), str(second)],)
+
+    parameters = (Parameter("first"), Parameter("second", "none"))
+    attach(conn, [TableFunction("pair", ("x",), parameters, call)])
+    sql = (
+        f"SELECT x FROM pair WHERE (first = {one} AND second = 2) OR (first = 2 AND second = {one})"
+    )
+    value = str(conn.execute(f"SELECT {one}").fetchone()[0])
+    assert sorted(conn.execute(sql).fetchall()) == sorted([(value,), ("2",)] * 2)
+    # A row that both sides ask for is there once, as of any table.
+    same = f"SELECT x FROM pair WHERE (first = {one} AND x > '') OR (first = {one} AND x = 'none')"
+    assert sorted(conn.execute(same).fetchall()) == sorted([(value,), ("none",)])
+    # Numbers that a reader of JSON can hold, the same each time.
+    rowids = f"SELECT rowid FROM pair WHERE first = {one}"
+    assert conn.execute(rowids).fetchall() == conn.execute(rowids).fetchall()
+    assert all(0 < rowid < 2**53 for (rowid,) in conn.execute(rowids))
+
+
 def test_rowids_count_from_one_or_are_given(conn: Any) -> None:
     given = Rows(([10, 20],), rowids=np.array([7, 9]))
     attach(

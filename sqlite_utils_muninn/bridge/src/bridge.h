@@ -184,11 +184,10 @@ PyObject *database_execute(Database *database, PyObject *arguments);
 PyObject *database_columns(Database *database, PyObject *arguments);
 PyObject *database_check(Database *database, PyObject *unused);
 
-/* ---- Functions (function.c) and tables (table.c, cursor.c) ---- */
+/* ---- Functions (function.c), modules (module.c) and tables (table.c, cursor.c) ---- */
 
 PyObject *database_create_function(Database *database, PyObject *arguments);
 PyObject *database_create_module(Database *database, PyObject *arguments);
-int table_is_shadow_name(const char *suffix);
 
 enum {
     HOOK_WRITE = 1,
@@ -214,6 +213,9 @@ typedef struct {
     Plans plans;
 } Module;
 
+void module_release(Module *module); /* needs the GIL */
+int module_is_shadow_name(const char *suffix);
+
 typedef struct {
     sqlite3_vtab base;
     Module *module;
@@ -227,6 +229,8 @@ static inline const Plans *table_plans(const Table *table)
 {
     return table->instance ? &table->plans : &table->module->plans;
 }
+
+void table_set_methods(Module *module, int hooks, int with_shadow);
 
 int cursor_open(sqlite3_vtab *, sqlite3_vtab_cursor **);
 int cursor_close(sqlite3_vtab_cursor *);

@@ -1,12 +1,14 @@
 /* Cursors: Python is entered once in xFilter and once a batch; everything else is plain C. */
 
 #include "bridge.h"
+#include "hash.h"
 
 typedef struct {
     sqlite3_vtab_cursor base;
     Batch batch;
     Py_ssize_t row;      /* within the batch */
     int64_t before;      /* rows of the batches before this one */
+    int64_t call;        /* of rowids: differs from call to call of a table function */
     PyObject *batches;   /* iterator over the batches to come, or NULL */
     PyObject *arguments; /* of a table function: (db, argument 1, ...) */
 } Cursor;
@@ -34,6 +36,7 @@ static void cursor_reset(Cursor *cursor)
     Py_CLEAR(cursor->arguments);
     cursor->row = 0;
     cursor->before = 0;
+    cursor->call = 0;
 }
 
 int cursor_close(sqlite3_vtab_cursor *base)
@@ -127,9 +130,30 @@ static int read_window(Window *window, sqlite_api api, int kind, sqlite3_value *
     return 0;
 }
 
+/* One statement may call a function with several sets of arguments, joined by OR; SQLite then drops
+ * rows whose rowid it has seen. So rowids differ by the arguments, whatever order those are given
+ * in. Thirty bits, as a JSON reader has 53 for all of a rowid. */
+static int64_t hash_argument(sqlite_api api, int column, sqlite3_value *value)
+{
+    int type = SQ(api, value_type)(value);
+    uint64_t seed = hash_mix((uint64_t)column * 8 + (uint64_t)type + 1);
+    if (type == SQLITE_INTEGER) {
+        seed = hash_mix(seed ^ (uint64_t)SQ(api, value_int64)(value));
+    } else if (type == SQLITE_FLOAT) {
+        double real = SQ(api, value_double)(value);
+        seed = hash_bytes((const char *)&real, sizeof(real), seed);
+    } else if (type != SQLITE_NULL) {
+        const char *bytes = SQ(api, value_blob)(value);
+        seed = hash_bytes(bytes ? bytes : "", (size_t)SQ(api, value_bytes)(value), seed);
+    }
+    return (int64_t)(seed >> 34);
+}
+
+#define ROWS_BITS 23
+
 /* (db, argument 1, ..., argument n) and with pushdown (..., limit, used columns). */
-static PyObject *function_arguments(const Table *table, PlanReader *reader, int argc,
-                                    sqlite3_value **argv)
+static PyObject *function_arguments(Cursor *cursor, const Table *table, PlanReader *reader,
+                                    int argc, sqlite3_value **argv)
 {
     const Module *module = table->module;
     sqlite_api api = module->database->api;
@@ -157,6 +181,7 @@ static PyObject *function_arguments(const Table *table, PlanReader *reader, int 
             return NULL;
         }
         PyTuple_SetItem(arguments, 1 + use->column - first, value);
+        cursor->call ^= hash_argument(api, use->column, argv[i]);
     }
     if (module->pushdown) {
         PyTuple_SetItem(arguments, 1 + module->parameters, window_object(&window));
@@ -169,7 +194,7 @@ static PyObject *function_arguments(const Table *table, PlanReader *reader, int 
 static PyObject *call_function(Cursor *cursor, const Table *table, PlanReader *reader, int argc,
                                sqlite3_value **argv)
 {
-    PyObject *arguments = function_arguments(table, reader, argc, argv);
+    PyObject *arguments = function_arguments(cursor, table, reader, argc, argv);
     PyObject *answer = arguments ? PyObject_Call(table->module->call, arguments, NULL) : NULL;
     cursor->arguments = arguments;
     return answer;
@@ -298,6 +323,7 @@ int cursor_rowid(sqlite3_vtab_cursor *base, int64_t *rowid)
 {
     const Cursor *cursor = (const Cursor *)base;
     *rowid = cursor->batch.rowids ? batch_rowid(&cursor->batch, cursor->row)
-                                  : cursor->before + cursor->row + 1;
+                                  : cursor->call * ((int64_t)1 << ROWS_BITS) + cursor->before +
+                                        cursor->row + 1;
     return SQLITE_OK;
 }

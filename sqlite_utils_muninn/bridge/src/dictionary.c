@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "bridge.h"
+#include "hash.h"
 
 typedef struct {
     union {
@@ -42,33 +43,11 @@ typedef struct {
     size_t length;
 } Key;
 
-static uint64_t mix(uint64_t a)
-{
-    a ^= a >> 32;
-    a *= 0xd6e8feb86659fd93u;
-    a ^= a >> 32;
-    a *= 0xd6e8feb86659fd93u;
-    return a ^ a >> 32;
-}
-
-static uint64_t hash_bytes(const char *bytes, size_t length, uint64_t seed)
-{
-    uint64_t hash = seed ^ length * 0x9e3779b97f4a7c15u;
-    for (; length >= 8; bytes += 8, length -= 8) {
-        uint64_t word;
-        memcpy(&word, bytes, 8);
-        hash = mix(hash ^ word);
-    }
-    uint64_t rest = 0;
-    memcpy(&rest, bytes, length);
-    return mix(hash ^ rest);
-}
-
 static uint32_t key_hash(const Dictionary *dictionary, const Key *key)
 {
     uint64_t hash;
     if (key->type == SQLITE_INTEGER) {
-        hash = mix((uint64_t)key->integer ^ dictionary->seed);
+        hash = hash_mix((uint64_t)key->integer ^ dictionary->seed);
     } else if (key->type == SQLITE_FLOAT) {
         hash = hash_bytes((const char *)&key->real, sizeof(double), dictionary->seed + 1);
     } else {
@@ -87,24 +66,35 @@ static void key_normalize(Key *key)
     }
 }
 
+static Key entry_key(const Dictionary *dictionary, const Entry *entry)
+{
+    Key key = {.type = entry->type};
+    if (key.type == SQLITE_INTEGER) {
+        key.integer = entry->as.integer;
+    } else if (key.type == SQLITE_FLOAT) {
+        key.real = entry->as.real;
+        key_normalize(&key);
+    } else {
+        key.bytes = dictionary->heap + entry->as.offset;
+        key.length = entry->length;
+    }
+    return key;
+}
+
 static int same_value(const Dictionary *dictionary, const Entry *entry, const Key *key)
 {
-    if (key->type == SQLITE_TEXT || key->type == SQLITE_BLOB) {
-        return (int)entry->type == key->type && entry->length == key->length &&
-               (key->length == 0 ||
-                memcmp(dictionary->heap + entry->as.offset, key->bytes, key->length) == 0);
-    }
-    Key other = {.type = entry->type};
-    if (other.type == SQLITE_INTEGER) {
-        other.integer = entry->as.integer;
-    } else if (other.type == SQLITE_FLOAT) {
-        other.real = entry->as.real;
-        key_normalize(&other);
-    }
-    if (other.type != key->type) {
+    Key other = entry_key(dictionary, entry);
+    if (other.type != key->type || other.length != key->length) {
         return 0;
     }
-    return key->type == SQLITE_INTEGER ? other.integer == key->integer : other.real == key->real;
+    switch (key->type) {
+    case SQLITE_INTEGER:
+        return other.integer == key->integer;
+    case SQLITE_FLOAT:
+        return other.real == key->real;
+    default:
+        return key->length == 0 || memcmp(other.bytes, key->bytes, key->length) == 0;
+    }
 }
 
 /* ---- The hash table ---- */
@@ -336,6 +326,67 @@ static PyObject *dictionary_take(PyObject *self, PyObject *codes)
     return list;
 }
 
+static PyObject *dictionary_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    (void)arguments;
+    (void)keywords;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Dictionary *dictionary = (Dictionary *)allocate(type, 0);
+    if (dictionary != NULL) {
+        /* Differs from run to run, so that no file is made to collide. */
+        PyObject *text = PyUnicode_FromString("dictionary");
+        dictionary->seed = hash_mix((uint64_t)(text ? PyObject_Hash(text) : 0) ^ (uintptr_t)dictionary);
+        Py_XDECREF(text);
+    }
+    return (PyObject *)dictionary;
+}
+
+/* keep(codes): a dictionary of these values alone, which get the codes 0, 1, 2, ... */
+static int keep_value(Dictionary *kept, const Dictionary *dictionary, PyObject *number)
+{
+    Py_ssize_t code = PyLong_AsSsize_t(number);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (code < 0 || (size_t)code >= dictionary->count) {
+        PyErr_Format(PyExc_IndexError, "no value has the code %zd", code);
+        return -1;
+    }
+    const Entry *entry = &dictionary->entries[code];
+    Key key = entry_key(dictionary, entry);
+    if (make_room(kept, key.length) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    size_t slot = find_slot(kept, &key, entry->hash);
+    if (kept->slots[slot] != 0) {
+        PyErr_Format(PyExc_ValueError, "the code %zd is there twice", code);
+        return -1;
+    }
+    if (entry->type == SQLITE_FLOAT) {
+        key.real = entry->as.real;
+    }
+    add(kept, &key, entry->type, entry->hash, slot);
+    return 0;
+}
+
+static PyObject *dictionary_keep(PyObject *self, PyObject *codes)
+{
+    const Dictionary *dictionary = (Dictionary *)self;
+    PyObject *list = dictionary_is_ready(dictionary) ? PySequence_List(codes) : NULL;
+    PyObject *kept = list ? dictionary_new(Py_TYPE(self), NULL, NULL) : NULL;
+    if (kept != NULL) {
+        ((Dictionary *)kept)->seed = dictionary->seed;
+    }
+    for (Py_ssize_t i = 0; kept != NULL && i < PyList_Size(list); i++) {
+        if (keep_value((Dictionary *)kept, dictionary, PyList_GetItem(list, i)) < 0) {
+            Py_CLEAR(kept);
+        }
+    }
+    Py_XDECREF(list);
+    return kept;
+}
+
 static PyObject *dictionary_equals(PyObject *self, PyObject *object)
 {
     const Dictionary *a = (const Dictionary *)self;
@@ -369,21 +420,6 @@ static PyObject *dictionary_nbytes(PyObject *self, void *unused)
     return PyLong_FromSize_t(dictionary_bytes((Dictionary *)self));
 }
 
-static PyObject *dictionary_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
-{
-    (void)arguments;
-    (void)keywords;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Dictionary *dictionary = (Dictionary *)allocate(type, 0);
-    if (dictionary != NULL) {
-        /* Differs from run to run, so that no file is made to collide. */
-        PyObject *text = PyUnicode_FromString("dictionary");
-        dictionary->seed = mix((uint64_t)(text ? PyObject_Hash(text) : 0) ^ (uintptr_t)dictionary);
-        Py_XDECREF(text);
-    }
-    return (PyObject *)dictionary;
-}
-
 static void dictionary_dealloc(PyObject *self)
 {
     Dictionary *dictionary = (Dictionary *)self;
@@ -395,14 +431,30 @@ static void dictionary_dealloc(PyObject *self)
     Py_DECREF((PyObject *)type);
 }
 
+/* The same values with the same codes give the same, on every run. */
+static PyObject *dictionary_checksum(PyObject *self, void *unused)
+{
+    const Dictionary *dictionary = (Dictionary *)self;
+    uint64_t hash = hash_bytes(dictionary->heap ? dictionary->heap : "", dictionary->heap_used, 0);
+    (void)unused;
+    for (size_t i = 0; i < dictionary->count; i++) {
+        const Entry *entry = &dictionary->entries[i];
+        hash = hash_mix(hash ^ (((uint64_t)entry->length << 3) + entry->type));
+        hash = hash_mix(hash ^ (uint64_t)entry->as.integer);
+    }
+    return PyLong_FromUnsignedLongLong(hash >> 1);
+}
+
 static PyMethodDef dictionary_methods[] = {
     {"find", dictionary_find, METH_O, "The code of a value; -1 where there is none."},
     {"take", dictionary_take, METH_O, "A list of the values of codes; -1 gives None."},
+    {"keep", dictionary_keep, METH_O, "A dictionary of the values of codes, in their order."},
     {"equals", dictionary_equals, METH_O, "Whether all values and their codes are the same."},
     {NULL, NULL, 0, NULL},
 };
 static PyGetSetDef dictionary_getset[] = {
     {"nbytes", dictionary_nbytes, NULL, "Memory that is held.", NULL},
+    {"checksum", dictionary_checksum, NULL, "A number of 63 bits from the values.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot dictionary_slots[] = {
