@@ -1,4 +1,4 @@
-"""The compiled files: the bridge and the graph kernels; the rest is in pyproject.toml."""
+"""The compiled files: bridge, graph kernels, vector index; the rest is in pyproject.toml."""
 
 import sys
 from pathlib import Path
@@ -23,6 +23,9 @@ setup(
     ext_modules=[
         extension("sqlite_utils_muninn.bridge", "_vtbridge"),
         extension("sqlite_utils_muninn.graph", "_kernels", "-O3"),
+        extension("sqlite_utils_muninn.models", "_encoder", "-O3", "-fno-math-errno"),
+        # No fused multiply-add: the same rows make the same index on every machine.
+        extension("sqlite_utils_muninn.vectors", "_hnsw", "-O3", "-ffp-contract=off"),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp310"}},
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasette import hookimpl
 
-from . import connections, inference, links, permissions, settings
+from . import connections, database_settings, inference, links, permissions, settings
 from .views import models, search
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def startup(datasette: Datasette) -> Callable[[], Any]:
 
     async def check() -> None:
         settings.settings_of(datasette)
+        database_settings.check_all(datasette)
 
     return check
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from .graphs import declared_graphs
 from .permissions import derived_of
 from .search import searchable
 from .settings import settings_of
@@ -25,12 +26,15 @@ def search_url(datasette: Datasette, database: str, query: str = "") -> str:
 def for_database(
     datasette: Datasette, actor: Any, database: str
 ) -> Callable[[], Awaitable[list[dict[str, str]]]]:
-    """The action "Search by meaning", where something can be searched."""
+    """The action "Search", where there is a graph, or "Search by meaning"."""
 
     async def links() -> list[dict[str, str]]:
+        url = search_url(datasette, database)
+        if await declared_graphs(datasette, actor, database):
+            return [{"href": url, "label": "Search", "description": "Find rows, and why"}]
         if not await searchable(datasette, actor, database):
             return []
-        return [_link(search_url(datasette, database), "every embedded table of this database")]
+        return [_link(url, "every embedded table of this database")]
 
     return links
 
@@ -58,8 +62,9 @@ def search_box(
     """The search form above a database's tables."""
 
     async def box() -> Markup | None:
-        tables = await searchable(datasette, request.actor, database)
-        if not tables:
+        graphs = await declared_graphs(datasette, request.actor, database)
+        tables = [] if graphs else await searchable(datasette, request.actor, database)
+        if not graphs and not tables:
             return None
         html = await datasette.render_template(
             "muninn/_search_box.html",

@@ -11,10 +11,11 @@ from weakref import WeakKeyDictionary
 from datasette.permissions import Action, PermissionSQL
 from datasette.resources import TableResource
 
+from sqlite_utils_muninn.search.stored import TABLE as GRAPHS
 from sqlite_utils_muninn.vectors.derived import derived_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from datasette.app import Datasette
     from datasette.database import Database
@@ -82,6 +83,43 @@ async def derived_of(db: Database) -> dict[str, str]:
     return kept[1]
 
 
+async def tables_named(db: Database) -> set[str]:
+    """Tables of a file that its declared graphs name: who may not view one reads no declaration.
+
+    Whatever text in a definition is the name of a table counts, so that a definition that is broken
+    or newer than this program hides no less.
+    """
+    named: set[str] = await db.execute_fn(_read_named)
+    return named
+
+
+def _read_named(conn: Any) -> set[str]:
+    master = "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"
+    found = {row[0].casefold(): (row[0], row[1]) for row in conn.execute(master)}
+    if found.get(GRAPHS, ("", ""))[1] != "table":
+        return set()
+    tables = {folded: name for folded, (name, _) in found.items()}
+    try:
+        definitions = [row[0] for row in conn.execute(f"SELECT definition FROM {GRAPHS}")]
+        words = {word.casefold() for text in definitions for word in _texts(json.loads(text))}
+    except Exception:  # a table of another make, or no JSON: it may name anything
+        return set(tables.values()) - {GRAPHS}
+    return {tables[word] for word in words if word in tables and word != GRAPHS}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in what JSON holds, keys and values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
 def _read(conn: Any) -> dict[str, str]:
     return derived_tables(lambda sql: conn.execute(sql).fetchall())
 
@@ -96,16 +134,20 @@ async def may_view(datasette: Datasette, actor: Any, database: str, table: str) 
 
 async def _denied(datasette: Datasette, actor: Any, database: str) -> list[tuple[str, str]]:
     derived = await derived_of(datasette.databases[database])
+    named = await tables_named(datasette.databases[database])
     token = _asking.set(True)
     try:
-        sources = sorted(set(derived.values()))
+        sources = sorted({*derived.values(), *(derived.get(table, table) for table in named)})
         verdicts = await asyncio.gather(
             *(_may_view_source(datasette, actor, database, source, derived) for source in sources)
         )
     finally:
         _asking.reset(token)
     visible = {source for source, verdict in zip(sources, verdicts, strict=True) if verdict}
-    return [(database, table) for table, source in derived.items() if source not in visible]
+    denied = [(database, table) for table, source in derived.items() if source not in visible]
+    if any(derived.get(table, table) not in visible for table in named):
+        denied.append((database, GRAPHS))
+    return denied
 
 
 async def _may_view_source(

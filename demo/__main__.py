@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from demo.build import build_database
+from demo.graph import declare_graph
 from demo.serve import SEARCH_PATH, check_port, serve
 from demo.vectors import MODEL, embed_objects, pull_model
 
@@ -46,9 +47,11 @@ def main(database: Path, port: int, embed: bool, wants_server: bool) -> None:
             pull_model()
             click.echo("Vectors of objects:")
             embed_objects(database)
+        if declare_graph(database):
+            click.echo("Declared its knowledge graph")
         if wants_server:
             address = f"http://127.0.0.1:{port}/"
-            click.echo(f"Serving {address}{SEARCH_PATH if embed else 'attack'} (Ctrl-C to stop)")
+            click.echo(f"Serving {address}{SEARCH_PATH} (Ctrl-C to stop)")
             serve(database, port)
     except (ModuleNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .bridge import Database, Declaration
 
-ROOMS = ("models", "vectors", "graph")
+ROOMS = ("models", "vectors", "graph", "search")
 """The packages whose ``sql.py`` says what they put on a connection."""
 
 

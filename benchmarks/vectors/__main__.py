@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -63,14 +64,35 @@ def main() -> None:
     vectors, queries = embedded(
         min(REAL, max(sizes.values())), given.model, given.wordnet, given.cache, given.threads
     )
-    found = {}
+    results = earlier(given.output)
     for size, count in sizes.items():
         with tempfile.TemporaryDirectory() as directory:
             data = Path(directory)
             write(data, jittered(vectors, count), queries)
-            found[size] = compare(size, data, given)
-        save(found, given)
+            results[size] = {"about": about(given), "subjects": compare(size, data, given)}
+        save({name: results[name] for name in SIZES if name in results}, given.output)
     print(given.output / "report.md")
+
+
+def earlier(output: Path) -> dict[str, Any]:
+    """What runs of other sizes found: a size that is run again replaces its own results only."""
+    try:
+        found: dict[str, Any] = json.loads((output / "results.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def about(given: argparse.Namespace) -> dict[str, Any]:
+    """What was measured, where."""
+    commit = ["git", "describe", "--always", "--dirty"]
+    return {
+        "commit": subprocess.run(commit, capture_output=True, text=True).stdout.strip(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "cap": given.cap,
+        "rounds": given.rounds,
+    }
 
 
 def jittered(vectors: Any, count: int) -> Any:
@@ -114,18 +136,11 @@ def compare(size: str, data: Path, given: argparse.Namespace) -> dict[str, Any]:
     return measure(size, names, start, given.rounds)
 
 
-def save(found: dict[str, Any], given: argparse.Namespace) -> None:
+def save(results: dict[str, Any], output: Path) -> None:
     """Write the report of what there is so far."""
-    given.output.mkdir(parents=True, exist_ok=True)
-    about = {
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "cap": given.cap,
-        "rounds": given.rounds,
-    }
-    text = json.dumps({"about": about, "sizes": found}, indent=1)
-    (given.output / "results.json").write_text(text + "\n")
-    report.write(found, about, given.output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    report.write(results, output)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 COLOURS = {
@@ -21,39 +23,49 @@ Sizes = dict[str, dict[str, dict[str, Any]]]
 
 
 def draw(sizes: Sizes, directory: Path) -> dict[str, str]:
-    """Write the plots; returns {title: file name}."""
+    """Write the plots; returns {file name without .png: title}."""
     try:
         import matplotlib as mpl
     except ImportError:
         return {}
     mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    drawn: dict[str, str] = {}
+    kinds = {
+        "recall": ("Recall against time", _recall),
+        "filters": ("Among some rows: rowid IN (...)", _filters),
+        "build": ("Building", _build),
+        "open": ("Opening", _open),
+        "insert": ("Inserting", _insert),
+    }
+    drawn = {}
     for size, found in sizes.items():
-        drawn |= _one(
-            plt, directory, f"Recall against time, {size}", f"recall-{size}", _recall, found
-        )
-        drawn |= _one(plt, directory, f"rowid IN (...), {size}", f"filters-{size}", _filters, found)
-        drawn |= _one(plt, directory, f"Building, {size}", f"build-{size}", _build, found)
-        drawn |= _one(plt, directory, f"Opening, {size}", f"open-{size}", _open, found)
-        drawn |= _one(plt, directory, f"Inserting, {size}", f"insert-{size}", _insert, found)
-    drawn |= _one(plt, directory, "Growth", "growth", _growth, sizes)
+        for kind, (title, plot) in kinds.items():
+            if _one(directory / f"{kind}-{size}.png", f"{title}, {size}", plot, found):
+                drawn[f"{kind}-{size}"] = f"{title}, {size}"
+    if _one(directory / "growth.png", "Growth", _growth, sizes):
+        drawn["growth"] = "Growth"
     return drawn
 
 
-def _one(plt: Any, directory: Path, title: str, name: str, plot: Any, given: Any) -> dict[str, str]:
+def _one(path: Path, title: str, plot: Callable[[Any, Any], None], given: Any) -> bool:
+    """Write one plot; returns whether there was anything to draw."""
+    from matplotlib import pyplot as plt
+
     figure, axes = plt.subplots(figsize=(8, 4.5))
     plot(axes, given)
-    is_empty = not axes.lines and not axes.patches
-    if not is_empty:
+    is_drawn = bool(axes.lines or axes.patches)
+    if is_drawn:
         axes.set_title(title)
         if axes.get_legend_handles_labels()[0]:
             axes.legend()
         figure.tight_layout()
-        figure.savefig(directory / f"{name}.png", dpi=110)
+        figure.savefig(path, dpi=110)
     plt.close(figure)
-    return {} if is_empty else {title: f"{name}.png"}
+    return is_drawn
+
+
+def _nines(recall: float) -> float:
+    """.9 is 1, .99 is 2, .999 is 3; 1 is a bit above."""
+    return -math.log10(1.0003 - recall)
 
 
 def _recall(axes: Any, found: dict[str, Any]) -> None:
@@ -63,13 +75,15 @@ def _recall(axes: Any, found: dict[str, Any]) -> None:
         swept = sorted((r for r in rows if r["ef"]), key=lambda r: int(r["ef"])) or rows
         if swept:
             line = {"marker": ".", "color": COLOURS[name], "label": name}
-            axes.plot([r["cpu"] for r in swept], [r["recall"] for r in swept], **line)
+            axes.plot([r["cpu"] for r in swept], [_nines(r["recall"]) for r in swept], **line)
         for row in rows:
             if row["ef"] is None:
-                axes.plot(row["cpu"], row["recall"], "o", mfc="none", ms=10, color=COLOURS[name])
-    axes.set(
-        xscale="log", xlabel="CPU microseconds a search", ylabel="recall@10", ylim=(0.85, 1.002)
-    )
+                ring = {"mfc": "none", "ms": 10, "color": COLOURS[name]}
+                axes.plot(row["cpu"], _nines(row["recall"]), "o", **ring)
+    ticks = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
+    axes.set(xscale="log", xlabel="CPU microseconds a search", ylabel="recall@10")
+    axes.set_yticks([_nines(tick) for tick in ticks], [str(tick) for tick in ticks])
+    axes.set_ylim(_nines(0.8), _nines(1.00005))
     axes.grid(visible=True, alpha=0.3)
 
 
@@ -109,7 +123,9 @@ def _open(axes: Any, found: dict[str, Any]) -> None:
 
 def _insert(axes: Any, found: dict[str, Any]) -> None:
     rows = {
-        n: m["inserts"]["one"]["cpu"] for n, m in found.items() if "one" in m.get("inserts", {})
+        n: m["inserts"]["one"]["cpu_mean"]
+        for n, m in found.items()
+        if "one" in m.get("inserts", {})
     }
     _bars(axes, rows, "CPU microseconds, one row in its own transaction")
 

@@ -27,36 +27,49 @@ ABOUT = {
 }
 
 
-def write(sizes: dict[str, Found], about: dict[str, Any], directory: Path) -> None:
-    """Write report.md and the plots."""
-    drawn = plots.draw(sizes, directory)
+def write(results: dict[str, Any], directory: Path) -> None:
+    """Write report.md and the plots; `results` has what was found by size."""
+    drawn = plots.draw({size: each["subjects"] for size, each in results.items()}, directory)
     lines = [
         "# Vector tables",
         "",
-        f"{about['machine']}, Python {about['python']}. Vectors of 384 dimensions: MiniLM's of "
-        "Debian's package summaries and WordNet's definitions, 1,000 others of the same kind are "
-        "searched for. Above 100,000 they are jittered copies: their times count, their recall "
-        "says nothing about real texts. Every graph has m = 16 and ef_construction = 200. One "
-        "thread; CPU time, which counts background threads, too; the subjects took turns and the "
-        f"best of {about['rounds']} rounds counts. p50 is by the clock. All SQL has WAL and "
-        "synchronous = NORMAL. An empty cell: the subject does not offer it.",
+        "Vectors of 384 dimensions: MiniLM's of Debian's package summaries and WordNet's "
+        "definitions; 1,000 others of the same kind are searched for. Above 100,000 they are "
+        "jittered copies: their times count, their recall says nothing about real texts. Every "
+        "graph has m = 16 and ef_construction = 200. One thread. CPU time counts background "
+        "threads, too; a search's is the median call's, in the best of several rounds in which "
+        "the subjects took turns. p50 is by the clock. All SQL has WAL and synchronous = NORMAL. "
+        "An empty cell: the subject does not offer it. Machines differ, and so do hours: compare "
+        "within a table.",
         "",
         *(f"- **{name}**: {text}" for name, text in ABOUT.items()),
         "",
-        *(line for title, plot in drawn.items() for line in (f"![{title}]({plot})", "")),
+        *_plot(drawn, "growth"),
     ]
-    for size, found in sizes.items():
-        lines += _size(size, found)
+    for size, each in results.items():
+        lines += _size(size, each["about"], each["subjects"], drawn)
     (directory / "report.md").write_text("\n".join(lines))
 
 
-def _size(size: str, found: Found) -> list[str]:
+def _plot(drawn: dict[str, str], name: str) -> list[str]:
+    return [f"![{drawn[name]}]({name}.png)", ""] if name in drawn else []
+
+
+def _size(size: str, about: dict[str, Any], found: Found, drawn: dict[str, str]) -> list[str]:
     return [
         f"## {size}",
         "",
+        f"At {about['commit']}; {about['machine']}, Python {about['python']}; "
+        f"{about['rounds']} rounds.",
+        "",
+        *_plot(drawn, f"recall-{size}"),
         *_searches(found),
+        *_plot(drawn, f"build-{size}"),
+        *_plot(drawn, f"open-{size}"),
         *_files(found),
+        *_plot(drawn, f"insert-{size}"),
         *_changes(found),
+        *_plot(drawn, f"filters-{size}"),
         *_shares("### Among some rows: `rowid IN (...)`", found, "filters", "rows"),
         *_shares("### Among some rows: a join, ORDER BY distance LIMIT 10", found, "joins", "rows"),
         *_shares("### All nearer than a distance", found, "thresholds", "rows"),
@@ -159,11 +172,11 @@ def _file(name: str, found: Found) -> list[str]:
 def _changes(found: Found) -> list[str]:
     heads = [
         "",
-        "insert one, us CPU",
+        "insert one, us CPU (mean)",
         "p50",
         "insert 1,000, ms CPU",
         "first search after that, ms",
-        "delete one, us CPU",
+        "delete one, us CPU (mean)",
         "p50",
         "wrong",
     ]
@@ -180,11 +193,11 @@ def _change(name: str, measured: dict[str, Any]) -> list[str]:
     one = deletes.get("one")
     return [
         name,
-        f"{inserts['one']['cpu']:,.0f}",
+        f"{inserts['one']['cpu_mean']:,.0f}",
         f"{inserts['one']['p50']:,.0f}",
         f"{inserts['thousand']['cpu'] / 1e3:,.1f}",
         f"{inserts['search_after']['p50'] / 1e3:,.2f}",
-        f"{one['cpu']:,.0f}" if one else _why(deletes),
+        f"{one['cpu_mean']:,.0f}" if one else _why(deletes),
         f"{one['p50']:,.0f}" if one else "",
         ", ".join(wrong),
     ]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 STEPS = 300
 WORK = 30_000_000
 """Pairs that all steps together may look at."""
+FORESIGHT = 10
+"""Steps for which the pairs that are near each other are taken to be the same."""
 GAP = 30.0
 
 
@@ -27,23 +29,38 @@ def push_apart(
     at = at.copy()
     if len(at) < 2:
         return at
-    one, other = np.triu_indices(len(at), 1)
-    need = (boxes[one] + boxes[other]) / 2
-    for _ in range(max(5, min(steps, WORK // len(one)))):
-        apart = at[other] - at[one]
-        overlap = need - np.abs(apart)
-        pairs = np.flatnonzero((overlap > 0.5).all(axis=1))
-        if not len(pairs):
+    pairs = np.triu_indices(len(at), 1)
+    need = (boxes[pairs[0]] + boxes[pairs[1]]) / 2
+    for _ in range(max(1, min(steps, 10 * WORK // len(need)) // FORESIGHT)):
+        near = np.flatnonzero(
+            (np.abs(at[pairs[1]] - at[pairs[0]]) < need + boxes.max(axis=0)).all(axis=1)
+        )
+        few = pairs[0][near], pairs[1][near]
+        if not sum(_push(at, few, need[near]) for _ in range(FORESIGHT)):
             break
-        axis = overlap[pairs].argmin(axis=1)
-        way = np.where(apart[pairs, axis] < 0, -1.0, 1.0)
-        step = way * overlap[pairs, axis] / 2
-        move = np.zeros_like(at)
-        np.subtract.at(move, (one[pairs], axis), step)
-        np.add.at(move, (other[pairs], axis), step)
-        touched = np.bincount(np.concatenate([one[pairs], other[pairs]]), minlength=len(at))
-        at += move / np.sqrt(np.maximum(touched, 1))[:, None]
     return at
+
+
+def _push(
+    at: NDArray[np.float64],
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
+    need: NDArray[np.float64],
+) -> bool:
+    """One step; return whether anything had to move."""
+    apart = at[pairs[1]] - at[pairs[0]]
+    overlap = need - np.abs(apart)
+    found = np.flatnonzero((overlap > 0.5).all(axis=1))
+    if not len(found):
+        return False
+    one, other = pairs[0][found], pairs[1][found]
+    axis = overlap[found].argmin(axis=1)
+    step = np.where(apart[found, axis] < 0, -1.0, 1.0) * overlap[found, axis] / 2
+    move = np.zeros_like(at)
+    np.subtract.at(move, (one, axis), step)
+    np.add.at(move, (other, axis), step)
+    touched = np.bincount(np.concatenate([one, other]), minlength=len(at))
+    at += move / np.sqrt(np.maximum(touched, 1))[:, None]
+    return True
 
 
 def side_by_side(

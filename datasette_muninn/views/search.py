@@ -1,52 +1,22 @@
-"""/DATABASE/-/muninn/search and its .json: rows by meaning, ranked."""
+"""/DATABASE/-/muninn/search and its .json: a graph where there is one, else embedded tables."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
-from datasette import Response
 from datasette.resources import DatabaseResource
-from datasette.utils import add_cors_headers
 from datasette.utils.asgi import NotFound
 
-from ..inference import BusyError
-from ..links import search_url
-from ..search import Result, searchable
-from ..search import search as search_tables
-from ..settings import settings_of
+from ..graphs import declared_graphs, proposed_graph
+from ..search import searchable
+from .graph import search_graphs
+from .tables import search_tables
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
+    from datasette.utils.asgi import Response
 
-    from sqlite_utils_muninn.vectors.tables import VectorTable
-
-    from ..settings import Settings
-
-DEFAULT_SIZE = 20
-
-
-class RefusedError(Exception):
-    """A request that cannot be answered, with the HTTP status that says so."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass
-class Page:
-    """What the page and the JSON are made of."""
-
-    database: str
-    query: str
-    table: str | None
-    size: int = DEFAULT_SIZE
-    tables: list[str] = field(default_factory=list)
-    rows: list[Result] = field(default_factory=list)
-    error: str | None = None
-    status: int = 200
+    from ..graphs import Shown
 
 
 async def search(request: Any, datasette: Datasette) -> Response:
@@ -57,85 +27,30 @@ async def search(request: Any, datasette: Datasette) -> Response:
     await datasette.ensure_permission(
         action="view-database", resource=DatabaseResource(database), actor=request.actor
     )
-    page = Page(database, (request.args.get("q") or "").strip(), request.args.get("table") or None)
-    try:
-        await _fill(page, datasette, request)
-    except RefusedError as refused:
-        page.error, page.status = str(refused), refused.status
-    if request.url_vars["format"]:
-        return _json(datasette, page)
-    return await _html(datasette, request, page)
+    graphs = await _graphs(request, datasette, database)
+    asked = request.args.get("graph")
+    if asked and not any(shown.graph.name == asked for shown in graphs):
+        raise NotFound(f"there is no knowledge graph {asked!r} that you may search")
+    if not graphs:
+        return await search_tables(request, datasette, database)
+    return await search_graphs(request, datasette, database, graphs)
 
 
-async def _fill(page: Page, datasette: Datasette, request: Any) -> None:
-    settings = settings_of(datasette)
-    found = await searchable(datasette, request.actor, page.database)
-    page.tables = sorted({table.source or table.name for table in found})
-    page.size = _size(request.args.get("_size"), settings)
-    if len(page.query) > settings.max_query:
-        raise RefusedError(
-            f"q has {len(page.query):,} characters, at most {settings.max_query:,} are allowed"
-        )
-    chosen = [t for t in found if page.table in (None, t.source, t.name)]
-    if page.table and not chosen:
-        raise RefusedError(f"there is no embedded table {page.table!r} that you may view", 404)
-    if page.query:
-        page.rows = await _search(datasette, page, chosen)
+async def _graphs(request: Any, datasette: Datasette, database: str) -> list[Shown]:
+    """Return the graphs that a request may mean; none: it means embedded tables.
 
-
-async def _search(datasette: Datasette, page: Page, tables: list[VectorTable]) -> list[Result]:
-    try:
-        return await search_tables(datasette, page.database, tables, page.query, page.size)
-    except BusyError as error:
-        raise RefusedError(str(error), 503) from error
-    except (ValueError, ImportError, TimeoutError) as error:  # no model or no time, and why
-        raise RefusedError(str(error), 500) from error
-
-
-def _size(given: str | None, settings: Settings) -> int:
-    most = settings.max_results
-    if given is None:
-        return min(DEFAULT_SIZE, most)
-    if given == "max":
-        return most
-    if not given.isdecimal() or not 1 <= int(given) <= most:
-        raise RefusedError(f"_size must be a whole number from 1 to {most:,}, got {given!r}")
-    return int(given)
-
-
-def _json(datasette: Datasette, page: Page) -> Response:
-    headers: dict[str, str] = {}
-    if datasette.cors:
-        add_cors_headers(headers)
-    if page.error:
-        return Response.error(page.error, page.status, headers=headers)
-    body = {
-        "ok": True,
-        "database": page.database,
-        "query": page.query,
-        "table": page.table,
-        "tables": page.tables,
-        "rows": [asdict(row) for row in page.rows],
-    }
-    return Response.json(body, headers=headers)
-
-
-async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
-    db = datasette.databases[page.database]
-    asked = {"q": page.query, **({"table": page.table} if page.table else {})}
-    path = search_url(datasette, page.database)
-    context = {
-        "database": page.database,
-        "query": page.query,
-        "table": page.table,
-        "tables": page.tables,
-        "rows": page.rows,
-        "error": page.error,
-        "search_url": path,
-        "json_url": f"{path}.json?{urlencode(asked)}",
-        "max_query": settings_of(datasette).max_query,
-        "filename": db.path.name if hasattr(db.path, "name") else f"{page.database}.db",
-        "autofocus": not page.query,
-    }
-    html = await datasette.render_template("muninn/search.html", context, request=request)
-    return Response.html(html, status=page.status)
+    Where nobody declared a graph, the one that the file seems to hold is searched if it is asked
+    for by its name, or if there is nothing else to search.
+    """
+    if request.args.get("table"):
+        return []
+    declared = await declared_graphs(datasette, request.actor, database)
+    asked = request.args.get("graph")
+    if not asked and (declared or await searchable(datasette, request.actor, database)):
+        return declared
+    if asked and any(shown.graph.name == asked for shown in declared):
+        return declared
+    proposed = await proposed_graph(datasette, request.actor, database)
+    if proposed and (proposed.graph.name == asked or (not asked and proposed.is_indexed)):
+        return [*declared, proposed]
+    return declared

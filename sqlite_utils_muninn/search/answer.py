@@ -96,8 +96,10 @@ class Row(Node):
     """FTS5's measure, smaller (more negative) is better."""
     distance: float | None
     """Of its vector from the query's, in the table's metric."""
+    name_match: float | None
+    """How telling its name is, which the query has, 0 to 1."""
     fused: float | None
-    """Both sides in one number, 0 to 1."""
+    """Full text, meaning and name in one number, 0 to 1."""
     rerank_score: float | None
     """What the cross-encoder says, 0 to 1."""
     relevance: float | None

@@ -13,6 +13,7 @@ from sqlite_utils_muninn.models.texts.trigrams import similarity
 
 from . import query as words
 from .filters import also, key_of, qualifying
+from .network import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .binding import FullText, Nodes
     from .filters import Filter
+    from .network import Network
 
 Place = tuple[int, Any]
 """A node before the graph is there: the number of its table and its rowid."""
@@ -43,6 +45,8 @@ class Candidate:
     bm25: float | None = None
     distance: float | None = None
     cosine: float | None = None
+    named: float | None = None
+    """How telling its name is, which the query has."""
 
 
 @dataclass
@@ -78,6 +82,18 @@ class Asked:
     def filter_of(self, table: Nodes) -> Filter | None:
         """The condition on a table's rows, where there is one."""
         return self.filters.get(table.number)
+
+
+# ---- Names ----
+
+
+def by_name(query: str, network: Network, pool: Pool) -> int:
+    """Put the nodes into the pool that the query names; return how many."""
+    found = network.names.find(query)
+    places = places_of(network, np.array([one.node for one in found], np.int64))
+    for place, one in zip(places, found, strict=True):
+        pool.at(place).named = one.specificity
+    return len(found)
 
 
 # ---- Full text ----
@@ -260,7 +276,8 @@ def by_letters(asked: Asked, pool: Pool) -> tuple[int, bool]:
             continue
         condition = f" WHERE {only.condition}" if only else ""
         rows = asked.db.execute(
-            f"SELECT {key_of(table)}, {', '.join(columns)} FROM {table.table.sql}{condition} LIMIT ?",
+            f"SELECT {key_of(table)}, {', '.join(columns)} "
+            f"FROM {table.table.sql}{condition} LIMIT ?",
             (*(only.parameters if only else ()), left + 1),
         )
         for number, row in enumerate(rows[:left]):

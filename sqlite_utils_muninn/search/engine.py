@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +26,8 @@ from .stored import graph_named, graphs
 from .walk import Spread, Walk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
     from sqlite_utils_muninn.bridge import Database
     from sqlite_utils_muninn.settings import Host
 
@@ -52,6 +53,13 @@ class Request:
     options: Options = field(default_factory=Options)
 
 
+class Loaded(NamedTuple):
+    """The graph in memory, and the weights of its edges for this search."""
+
+    network: network.Network
+    weights: np.ndarray | None
+
+
 class Search:
     """One search on one connection."""
 
@@ -69,19 +77,20 @@ class Search:
         graph, declared = self._graph()
         bound = self._bound(graph)
         self.filters = filters(self.db, self.caller, bound.nodes, self.options)
-        pool = self._pool(bound.nodes)
-        scores = self._relevance(pool, bound.nodes)
-        ranked = self._ranked(bound, pool, scores)
+        loaded = self._network(bound)
+        pool = self._pool(bound.nodes, loaded)
+        scores = self._relevance(pool, bound.nodes, loaded)
+        ranked = self._ranked(bound.nodes, loaded, pool, scores)
         return self._answer(graph, declared, bound, ranked)
 
     def _check(self) -> None:
         self.host.check_text(self.caller, self.request.query)
         self.options.check(self.caller)
-        if self.options.where is not None and self.host.public:
-            if not self.request.may_execute_sql:
-                raise PermissionError(
-                    f"{self.caller}: argument 'where' is SQL, which may not be given here"
-                )
+        is_free = self.request.may_execute_sql or not self.host.public
+        if self.options.where is not None and not is_free:
+            raise PermissionError(
+                f"{self.caller}: argument 'where' is SQL, which may not be given here"
+            )
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int], None]]:
@@ -128,10 +137,29 @@ class Search:
         self.missing += bound.problems
         return bound
 
+    def _network(self, bound: Bound) -> Loaded | None:
+        """The graph in memory, where the answer needs it."""
+        options = self.options
+        if not bound.edges:
+            self.missing.append("there are no edges: ranked by the match alone")
+        if not options.expand_hops or not bound.edges:
+            return None
+        CACHE.limit = self.host.graph_cache
+        with self.stage("graph") as count:
+            read = network.load(self.db, bound.nodes, bound.edges, options, self.work)
+            weights = read.weights(
+                options.type_weights or bound.declared.type_weights, options.edge_types, self.work
+            )
+            count(read.graph.edges)
+        return Loaded(read, weights)
+
     # ---- Candidates ----
 
-    def _pool(self, nodes: list[Nodes]) -> Pool:
+    def _pool(self, nodes: list[Nodes], loaded: Loaded | None) -> Pool:
         pool = found_by.Pool()
+        if loaded is not None and self.options.names:
+            with self.stage("names") as count:
+                count(found_by.by_name(self.request.query, loaded.network, pool))
         vectors: dict[int, bytes] = {}
         if any(table.vectors for table in nodes):
             with self.stage("embed") as count:
@@ -187,7 +215,7 @@ class Search:
 
     # ---- Scores ----
 
-    def _relevance(self, pool: Pool, nodes: list[Nodes]) -> ranking.Scores:
+    def _relevance(self, pool: Pool, nodes: list[Nodes], loaded: Loaded | None) -> ranking.Scores:
         options = self.options
         with self.stage("fusion") as count:
             bm25, cosine = pool.column("bm25"), pool.column("cosine")
@@ -196,53 +224,52 @@ class Search:
                 if options.fusion == "rrf"
                 else fusion.convex(bm25, cosine, options.alpha)
             )
+            if loaded is not None:
+                degree = np.zeros(len(pool))
+                if options.popularity:
+                    degree = ranking.neighbours(loaded, nodes, pool, self.work)
+                named = np.nan_to_num(pool.column("named"))
+                fused = fusion.with_names(fused, named, degree, options.names, options.popularity)
             count(len(fused))
         scores = ranking.Scores(fused, fused, np.full(len(fused), np.nan))
         if self.request.reranker is None or not len(pool):
             return scores
         with self.stage("rerank") as count:
-            top = np.argsort(-fused, kind="stable")[: options.rerank_top]
-            places = list(pool.found)
-            said = texts.read(self.db, nodes, [places[i] for i in top])
-            judged = rerank(
-                self.db,
-                self.host,
-                self.caller,
-                self.request.reranker,
-                self.request.query,
-                [said[places[i]].whole for i in top],
-                self.check,
-            )
-            reranked = np.full(len(fused), np.nan)
-            reranked[top] = judged.scores
-            relevance = fusion.blend(fused, top, judged.logits, options.rerank_weight)
-            count(len(top))
+            scores = self._reranked(self.request.reranker, fused, pool, nodes)
+            count(int((~np.isnan(scores.reranked)).sum()))
+        return scores
+
+    def _reranked(
+        self, reranker: str | Reranker, fused: np.ndarray, pool: Pool, nodes: list[Nodes]
+    ) -> ranking.Scores:
+        top = np.argsort(-fused, kind="stable")[: self.options.rerank_top]
+        places = list(pool.found)
+        said = texts.read(self.db, nodes, [places[i] for i in top])
+        whole = [said[places[i]].whole for i in top]
+        query = self.request.query
+        judged = rerank(self.db, self.host, self.caller, reranker, query, whole, self.check)
+        reranked = np.full(len(fused), np.nan)
+        reranked[top] = judged.scores
+        relevance = fusion.blend(fused, top, judged.logits, self.options.rerank_weight)
         return ranking.Scores(fused, relevance, reranked)
 
-    # ---- The graph ----
+    # ---- The walk ----
 
-    def _ranked(self, bound: Bound, pool: Pool, scores: ranking.Scores) -> ranking.Ranked:
+    def _ranked(
+        self, nodes: list[Nodes], loaded: Loaded | None, pool: Pool, scores: ranking.Scores
+    ) -> ranking.Ranked:
         options = self.options
-        order = ranking.Order(self.db, bound.nodes, self.filters, options, self.check)
-        if not len(pool) or not options.expand_hops or not bound.edges:
-            if not bound.edges:
-                self.missing.append("there are no edges: ranked by the match alone")
+        order = ranking.Order(self.db, nodes, self.filters, options, self.check)
+        if loaded is None or not len(pool):
             return order.alone(pool, scores)
-        CACHE.limit = self.host.graph_cache
-        with self.stage("graph") as count:
-            loaded = network.load(self.db, bound.nodes, bound.edges, options, self.work)
-            weights = loaded.weights(
-                options.type_weights or bound.declared.type_weights, options.edge_types, self.work
-            )
-            count(loaded.graph.edges)
         spread = Spread(options.damping, options.expand_hops, options.hub_cap)
-        with Walk(loaded, weights, spread, self.work) as walk:
+        with Walk(loaded.network, loaded.weights, spread, self.work) as walk:
             with self.stage("walk") as count:
-                seeds = ranking.seeds(loaded, bound.nodes, pool, scores, options, self.work)
+                seeds = ranking.seeds(loaded.network, nodes, pool, scores, options, self.work)
                 reached = walk.run(seeds.nodes, seeds.start)
                 count(len(reached.nodes))
             with self.stage("rank") as count:
-                ranked = order.walked(loaded, reached, seeds, self.work)
+                ranked = order.walked(loaded.network, reached, seeds, self.work)
                 count(len(ranked.items))
             with self.stage("reasons") as count:
                 places = np.array([item.at for item in ranked.items], np.int64)
@@ -289,6 +316,7 @@ def _row(told: reasons.Told, rank: int, item: ranking.Item) -> Row:
         candidate.fts_rank if candidate else None,
         candidate.bm25 if candidate else None,
         candidate.distance if candidate else None,
+        candidate.named if candidate else None,
         item.fused,
         item.rerank_score,
         item.relevance,

@@ -33,10 +33,12 @@ def convex(bm25: np.ndarray, cosine: np.ndarray, alpha: float) -> np.ndarray:
         alpha = 1.0
     elif np.isnan(bm25).all():
         alpha = 0.0
-    full_text = minmax(np.where(np.isnan(bm25), 0.0, -bm25)) if alpha > 0 else 0.0
-    least = 0.0 if np.isnan(cosine).all() else float(np.nanmin(cosine))
-    meaning = minmax(np.where(np.isnan(cosine), least, cosine)) if alpha < 1 else 0.0
-    fused: np.ndarray = alpha * full_text + (1 - alpha) * meaning
+    fused = np.zeros(len(bm25))
+    if alpha > 0:
+        fused += alpha * minmax(np.where(np.isnan(bm25), 0.0, -bm25))
+    if alpha < 1:
+        least = 0.0 if np.isnan(cosine).all() else float(np.nanmin(cosine))
+        fused += (1 - alpha) * minmax(np.where(np.isnan(cosine), least, cosine))
     return fused
 
 
@@ -58,6 +60,24 @@ def ranks(values: np.ndarray) -> np.ndarray:
     order = known[np.argsort(values[known], kind="stable")]
     found[order] = np.arange(1, len(order) + 1)
     return found
+
+
+def with_names(
+    fused: np.ndarray, named: np.ndarray, degree: np.ndarray, names: float, popularity: float
+) -> np.ndarray:
+    """Return scores, 0..1, that also count the names in the query and the number of neighbours.
+
+    `fused * (1 + degree) ^ popularity`, scaled to at most 1, plus `names` times how telling the
+    name is (0: not named), scaled again.
+    """
+    scores = _to_one(fused * (1.0 + degree) ** popularity)
+    return _to_one(scores + names * named)
+
+
+def _to_one(values: np.ndarray) -> np.ndarray:
+    most = values.max() if len(values) else 0
+    scaled: np.ndarray = values / most if most > 0 else values
+    return scaled
 
 
 def blend(fused: np.ndarray, top: np.ndarray, logits: np.ndarray, weight: float) -> np.ndarray:

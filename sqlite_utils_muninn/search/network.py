@@ -16,6 +16,8 @@ from sqlite_utils_muninn.graph.cache import CACHE, load_parts
 from sqlite_utils_muninn.graph.graph import Graph
 from sqlite_utils_muninn.graph.work import OverLimit, megabytes
 
+from .names import Names, names_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,15 +26,17 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.graph.work import Work
 
     from .binding import Edges, Nodes
+    from .candidates import Place
     from .options import Options
 
 
 @dataclass(frozen=True)
 class NodeStatement:
-    """The SELECT of a node table: rowid (or 0) and id."""
+    """The SELECT of a node table: rowid (or 0), label (or nothing) and id."""
 
     rowid: str | None
     id: str
+    label: str | None
     table: str
     name: str
     parameters: tuple[Any, ...] = ()
@@ -50,7 +54,8 @@ class NodeStatement:
     def select(self, ids: int) -> str:
         """The text, with the id so many times."""
         order = f" ORDER BY {self.rowid}" if self.rowid else ""
-        columns = ", ".join([self.rowid or "0", *[self.id] * ids])
+        label = "NULL" if self.label is None else f"CAST({self.label} AS TEXT)"
+        columns = ", ".join([self.rowid or "0", label, *[self.id] * ids])
         return f"SELECT {columns} FROM {self.table}{order}"
 
 
@@ -98,13 +103,12 @@ class TableNodes:
         return (
             self.base == other.base
             and np.array_equal(self.codes, other.codes)
-            and (self.rowids is None) == (other.rowids is None)
-            and (self.rowids is None or np.array_equal(self.rowids, other.rowids))
+            and _same(self.rowids, other.rowids)
             and self.ids.equals(other.ids)
         )
 
     def find(self, keys: Sequence[Any]) -> np.ndarray:
-        """Return the nodes of some rowids (of ids, where there are none); -1 where there is none."""
+        """Return the nodes of some rowids (of ids, where there are no rowids); -1: none."""
         if self.rowids is None:
             codes = [self.ids.find(key) for key in keys]
             first = first_of(self.codes, len(self.ids), self.base)
@@ -130,12 +134,14 @@ class Network:
     def __init__(
         self,
         tables: list[TableNodes],
+        names: Names,
         graph: Graph,
         edge_type: np.ndarray,
         edge_types: list[Any],
         first_edges: np.ndarray,
     ) -> None:
         self.tables = tables
+        self.names = names
         self.graph = graph
         self.edge_type = edge_type
         """int32, of each edge in `edge_types`; -1: NULL."""
@@ -150,7 +156,7 @@ class Network:
         """Memory held."""
         ids = {id(table.ids): table.ids.nbytes for table in self.tables}
         own = sum(table.nbytes for table in self.tables) + sum(ids.values())
-        return own + self.graph.nbytes + self.edge_type.nbytes
+        return own + self.names.nbytes + self.graph.nbytes + self.edge_type.nbytes
 
     def equals(self, other: Network) -> bool:
         """Whether both are the same nodes and edges."""
@@ -158,6 +164,7 @@ class Network:
         return (
             len(self.tables) == len(other.tables)
             and all(one.equals(two) for one, two in pairs)
+            and self.names.equals(other.names)
             and self.graph.equals(other.graph)
             and np.array_equal(self.edge_type, other.edge_type)
             and self.edge_types == other.edge_types
@@ -195,12 +202,11 @@ class Network:
         if all(weight == 1 for weight in per_type) and only is None:
             return ways.weights
         key = ("weights", tuple(per_type), none)
+        count = self.graph.edges
 
         def compute() -> np.ndarray:
             work.need(16 * len(ways.targets), "the weights")
-            edges = np.where(
-                ways.edges < self.graph.edges, ways.edges, ways.edges - self.graph.edges
-            )
+            edges = np.where(ways.edges < count, ways.edges, ways.edges - count)
             # The last is that of edges without a type, whose code is -1.
             found: np.ndarray = np.array([*per_type, none])[self.edge_type[edges]]
             return found if ways.weights is None else found * ways.weights
@@ -220,14 +226,15 @@ def load(
     Raises ValueError for a weight that is negative or no number, OverLimit over the limit.
     """
     statements = Statements(
-        tuple(map(_select_nodes, nodes)),
+        tuple(_select_nodes(table, options) for table in nodes),
         tuple(_select_edges(edge, nodes, options) for edge in edges),
     )
     return load_parts(db, statements, (*statements.nodes, *statements.edges), _read, work, CACHE)
 
 
-def _select_nodes(table: Nodes) -> NodeStatement:
-    return NodeStatement(table.table.rowid, table.id, table.table.sql, table.name)
+def _select_nodes(table: Nodes, options: Options) -> NodeStatement:
+    label = table.label if options.names else None
+    return NodeStatement(table.table.rowid, table.id, label, table.table.sql, table.name)
 
 
 def _select_edges(table: Edges, nodes: Sequence[Nodes], options: Options) -> EdgeStatement:
@@ -274,14 +281,18 @@ def _read(db: Database, statements: Statements, work: Work) -> Network:
     spaces = _Spaces(statements)
     tables: list[TableNodes] = []
     shared: list[np.ndarray] = []
+    labels: list[str | None] = []
     base = 0
     for number, statement in enumerate(statements.nodes):
         into = spaces.dictionaries(number)
-        kinds = ("integer", *("code" for _ in into))
-        rowids, *codes = _columns(db, statement, statement.select(len(into)), kinds, into, work)
+        kinds = ("integer", "text", *("code" for _ in into))
+        rowids, said, *codes = _columns(
+            db, statement, statement.select(len(into)), kinds, into, work
+        )
         kept = rowids if statement.has_rowid else None
         tables.append(TableNodes(base, kept, into[0], codes[0]))
         shared.append(codes[-1])
+        labels += said
         base += len(codes[0])
     spaces.fill(tables, shared)
     types = Dictionary()
@@ -293,7 +304,8 @@ def _read(db: Database, statements: Statements, work: Work) -> Network:
     )
     weighted = any(statement.weighted for statement in statements.edges)
     graph = Graph(Dictionary(), source, target, weight if weighted else None, nodes=base)
-    return Network(tables, graph, kind, types.take(list(range(len(types)))), first)
+    names = names_of(labels, work.check)
+    return Network(tables, names, graph, kind, types.take(list(range(len(types)))), first)
 
 
 def _read_edges(
@@ -348,6 +360,18 @@ def _columns(
         raise ValueError(f"{work.caller}: {statement.name!r} cannot be read: {error}") from error
 
 
+def places_of(network: Network, nodes: np.ndarray) -> list[Place]:
+    """Return the table and the key of nodes, in their order."""
+    tables = network.table_of(nodes)
+    found: list[Any] = [None] * len(nodes)
+    for number, table in enumerate(network.tables):
+        own = np.flatnonzero(tables == number)
+        if len(own):
+            for n, key in zip(own.tolist(), table.keys(nodes[own]), strict=True):
+                found[n] = (number, key)
+    return found
+
+
 class _Spaces:
     """Which ids can be confused: those of one table, or of all, where an edge does not say."""
 
@@ -386,6 +410,12 @@ class _Spaces:
         found = known[np.where(is_known, codes, 0)]
         nodes: np.ndarray = np.where(is_known, found, -1).astype(np.int32)
         return nodes
+
+
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)
 
 
 def first_of(codes: np.ndarray, size: int, base: int) -> np.ndarray:

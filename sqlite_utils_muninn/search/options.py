@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 RANK_BY = ("ppr", "score", "pagerank", "betweenness", "hop")
 FUSIONS = ("convex", "rrf")
@@ -16,23 +18,40 @@ class Options:
     """The settings of one search."""
 
     top_k: int = 10
+    """Rows of the answer."""
     expand_hops: int = 2
+    """How far from the candidates the walk goes; 0: candidates alone."""
     rank_by: str = "ppr"
     fusion: str = "convex"
-    alpha: float = 0.5
-    damping: float = 0.5
+    alpha: float = 0.4
+    """How much full text counts beside meaning."""
+    names: float = 1.2
+    """How much it counts that the query names a node; the best match alone counts 1."""
+    popularity: float = 0.0
+    """The power of the number of a candidate's neighbours that its score is multiplied by."""
+    specificity: float = 0.0
+    """The power of the number of documents with an entity that its seed is divided by."""
+    damping: float = 0.7
+    """How often the walk goes on."""
     candidates: int = 100
+    """Rows of the full-text match, and of the nearest vectors."""
     rerank_top: int = 50
+    """Candidates that the reranker reads."""
     rerank_weight: float = 0.5
-    sharpness: float = 3.0
+    """How much its score counts beside the fused one."""
+    sharpness: float = 5.0
+    """The power of the score that a seed's weight is."""
     hub_cap: int = 1000
+    """Nodes with more edges are reached, but not passed."""
     node_types: tuple[str, ...] | None = None
     edge_types: tuple[str, ...] | None = None
     type_weights: Mapping[str, float] | None = field(default=None, hash=False)
+    """Edge type -> weight, in place of the declaration's."""
     time_start: Any = None
     time_end: Any = None
     where: str | None = None
     mmr: float | None = None
+    """From 0, only other than the rows before, to 1, only good; None: as they come."""
 
     def check(self, caller: str) -> None:
         """Raise ValueError with one sentence where a setting cannot be."""
@@ -48,7 +67,8 @@ class Options:
             _within(caller, name, getattr(self, name), least, most)
         for name in ("alpha", "damping", "rerank_weight"):
             _within(caller, name, getattr(self, name), 0, 1)
-        _within(caller, "sharpness", self.sharpness, 0, 100)
+        for name in ("sharpness", "names", "popularity", "specificity"):
+            _within(caller, name, getattr(self, name), 0, 100)
         if self.damping == 1:
             raise ValueError(f"{caller}: argument 'damping' must be less than 1, got 1")
         if self.mmr is not None:

@@ -22,8 +22,10 @@ NAME = "knowledge"
 
 LABELS = ("name", "title", "label", "heading", "headline", "subject", "term", "caption")
 NODE_TYPES = ("type", "kind", "category", "class", "entity_type")
-EDGE_TYPES = ("type", "rel", "relation", "relationship", "rel_type", "relation_type", "edge_type")
-EDGE_TYPES += ("relationship_type", "predicate", "kind", "label")
+EDGE_TYPES = (
+    *("type", "rel", "relation", "relationship", "rel_type", "relation_type", "edge_type"),
+    *("relationship_type", "predicate", "kind", "label"),
+)
 WEIGHTS = ("weight", "strength", "confidence")
 TIMES = ("timestamp", "time", "date", "datetime", "created", "created_at", "valid_from")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WORD = re.compile(r"\w+")
 
@@ -21,6 +24,11 @@ def words(query: str) -> list[str]:
     for word in _WORD.findall(query):
         found.setdefault(word.casefold(), word)
     return list(found.values())
+
+
+def split(text: str) -> list[str]:
+    """Return the words of a text, in lower case."""
+    return _WORD.findall(text.casefold())
 
 
 def telling(given: list[str], rows: int, count: Callable[[str, int], int]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import fusion
 from .filters import qualifying
+from .network import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from .binding import Nodes
     from .candidates import Candidate, Place, Pool
+    from .engine import Loaded
     from .filters import Filter
     from .network import Network
     from .options import Options
@@ -79,6 +81,31 @@ class Ranked:
     reasons: list[Origin] = field(default_factory=list)
 
 
+def numbers_of(loaded: Network, nodes: Sequence[Nodes], pool: Pool) -> np.ndarray:
+    """Return the node of each candidate, -1 where it is none."""
+    numbers = np.full(len(pool), -1, np.int64)
+    places = list(pool.found)
+    for table in nodes:
+        own = [n for n, place in enumerate(places) if place[0] == table.number]
+        numbers[own] = loaded.tables[table.number].find([places[n][1] for n in own])
+    return numbers
+
+
+def neighbours(loaded: Loaded, nodes: Sequence[Nodes], pool: Pool, work: Work) -> np.ndarray:
+    """Return how many neighbours each candidate has, along edges that are followed."""
+    ways = loaded.network.ways(work)
+    numbers = numbers_of(loaded.network, nodes, pool)
+    found = np.zeros(len(pool))
+    for n, node in enumerate(numbers.tolist()):
+        if node >= 0:
+            part = slice(int(ways.offsets[node]), int(ways.offsets[node + 1]))
+            others = ways.targets[part]
+            if loaded.weights is not None:
+                others = others[loaded.weights[part] > 0]
+            found[n] = len(np.unique(others))
+    return found
+
+
 def seeds(
     loaded: Network,
     nodes: Sequence[Nodes],
@@ -87,18 +114,14 @@ def seeds(
     options: Options,
     work: Work,
 ) -> Seeds:
-    """Return the pool as seeds: sharpened, entities divided by the number that mention them."""
-    numbers = np.full(len(pool), -1, np.int64)
-    places = list(pool.found)
-    for table in nodes:
-        own = [n for n, place in enumerate(places) if place[0] == table.number]
-        numbers[own] = loaded.tables[table.number].find([places[n][1] for n in own])
+    """Return the pool as seeds: its scores sharpened."""
+    numbers = numbers_of(loaded, nodes, pool)
     weights = fusion.sharpen(scores.relevance, options.sharpness)
-    weights = weights * specificity(loaded, nodes, numbers, work)
-    kept = np.flatnonzero((numbers >= 0) & (weights > 0))
-    if not len(kept):
-        kept, weights = np.flatnonzero(numbers >= 0), np.ones(len(numbers))
-    start = weights[kept] / weights[kept].sum()
+    if options.specificity:
+        weights = weights * specificity(loaded, nodes, numbers, work) ** options.specificity
+    kept = np.flatnonzero(numbers >= 0)
+    start = weights[kept] if weights[kept].any() else np.ones(len(kept))
+    start = start / max(start.sum(), 1e-300)
     rank = np.empty(len(kept), np.int64)
     rank[np.argsort(-start, kind="stable")] = np.arange(1, len(kept) + 1)
     candidates = list(pool.found.values())
@@ -185,14 +208,17 @@ class Order:
         if by == "pagerank":
             from sqlite_utils_muninn.graph.pagerank import Walk, pagerank
 
-            return pagerank(loaded.graph, Walk(), work)[reached.nodes]
+            ranks: np.ndarray = pagerank(loaded.graph, Walk(), work)[reached.nodes]
+            return ranks
         if by == "betweenness":
             from sqlite_utils_muninn.graph.betweenness import node_betweenness
 
             plain = loaded.graph.unweighted()  # a weight is strength here, not length
             found = node_betweenness(plain, "both", MOST_EXACT, work, normalized=True)
-            return found[reached.nodes]
-        return reached.share
+            between: np.ndarray = found[reached.nodes]
+            return between
+        shares: np.ndarray = reached.share * (1 + relevance)
+        return shares
 
     def _first(self, loaded: Network, reached: Field, order: np.ndarray) -> list[int]:
         """The first rows in an order that qualify, as many as are wanted."""
@@ -248,15 +274,3 @@ def _numbers(scores: Scores, n: int) -> dict[str, Any]:
         "relevance": float(scores.relevance[n]),
         "rerank_score": None if np.isnan(reranked) else reranked,
     }
-
-
-def places_of(loaded: Network, nodes: np.ndarray) -> list[Place]:
-    """Return the table and the key of nodes, in their order."""
-    tables = loaded.table_of(nodes)
-    found: list[Any] = [None] * len(nodes)
-    for number, table in enumerate(loaded.tables):
-        own = np.flatnonzero(tables == number)
-        if len(own):
-            for n, key in zip(own.tolist(), table.keys(nodes[own]), strict=True):
-                found[n] = (number, key)
-    return found

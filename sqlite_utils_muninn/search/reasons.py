@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .answer import Edge, Node, Seed, Step, Via
-from .ranking import places_of
+from .network import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,10 +121,10 @@ class Told:
         if origin is None or loaded is None or seeds is None:
             node = self.node(item.place)
             rank = 1 + [i.place for i in self.ranked.items].index(item.place)
-            return Via(Seed(*_fields(node), rank), 1.0)
+            return Via(_seed(node, rank), 1.0)
         at = np.flatnonzero(seeds.nodes == origin.nodes[0])
         first = self.node(places_of(loaded, np.array(origin.nodes[:1]))[0])
-        seed = Seed(*_fields(first), int(seeds.rank[at[0]])) if len(at) else None
+        seed = _seed(first, int(seeds.rank[at[0]])) if len(at) else None
         steps = tuple(self._steps(loaded, origin))
         last = steps[-1].share if steps else 0.0
         return Via(seed, origin.direct, steps, max(0.0, 1 - origin.direct - last))
@@ -150,5 +150,5 @@ class Told:
         return steps
 
 
-def _fields(node: Node) -> tuple[object, ...]:
-    return (node.table, node.node, node.rowid, node.label, node.type)
+def _seed(node: Node, rank: int) -> Seed:
+    return Seed(node.table, node.node, node.rowid, node.label, node.type, rank)

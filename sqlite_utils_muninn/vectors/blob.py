@@ -9,6 +9,7 @@ import numpy as np
 
 FLOAT32 = np.dtype("<f4")
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
+Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def vector(value: object, dimensions: int, owner: str) -> Matrix:

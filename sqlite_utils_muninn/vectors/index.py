@@ -14,6 +14,7 @@ all that a query needs:
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from contextlib import contextmanager
@@ -22,21 +23,23 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from . import building
-from .engine import Graph
-from .flat import Flat, Ids
+from .engine import FLOATS, Graph, Search, Shape, shape_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .blob import Matrix
-    from .metric import Distances
+    from .blob import Ids, Matrix
     from .options import GraphOptions
 
-# A full look at 2 million numbers takes half a millisecond to one: a graph gains nothing below.
+# A look at 2 million bytes takes 60 to 80 us: a graph gains nothing below.
 SCANNED_FLOATS = 2_000_000
 REMEMBERED = 20_000  # log rows kept in memory, for readers of older snapshots
 FOLLOWED = 4_096  # changes applied one by one; beyond that a bulk load is faster
 PATIENCE = 3  # queries that an index may fail to serve before it is loaded afresh
+MOST_FROM_GRAPH = 1_000  # neighbours; a graph is no help with more
+MOST_REFUSED = 1_000  # vectors that cannot be in the index and are read each time
+PROBES = 16  # rows whose neighbours tell whether bytes are fine enough
+MANY = 100  # candidates for 10 neighbours: the copies cannot tell them apart
 
 
 class Position(NamedTuple):
@@ -66,18 +69,20 @@ class Source(Protocol):
     def blocks(self) -> Iterator[tuple[Ids, Matrix]]:
         """All vectors."""
 
+    def saved(self, dimensions: int, options: GraphOptions) -> tuple[Graph, Position] | None:
+        """The saved index and the position that it stands at, if there is one."""
+
     def check(self) -> None:
         """Raise where the statement is to stop."""
 
 
 class Proposal(NamedTuple):
-    """What an index knows about a query: ranked rows, and ids whose vectors must be read."""
+    """What an index knows about a query."""
 
     ids: Ids
-    distances: Distances
-    vectors: Matrix
-    unread: Ids
+    """Candidates, whose vectors must be read."""
     rows: int
+    """How many rows it knows besides those that changed."""
 
 
 class Index:
@@ -87,26 +92,36 @@ class Index:
         self.dimensions = dimensions
         self.options = options
         self.position: Position | None = None
-        self.flat = Flat(options.metric, dimensions)
-        self.graph: Graph | None = None
+        self.saved: Position | None = None
+        """Where the saved index stands, as far as this process knows."""
+        self.graph = Graph(dimensions, options)
         self.building = False
+        self.waiting = 0
+        """Threads that want the index."""
+        self._refused: set[int] = set()
+        self._shaped = 0  # rows that the graph's shape was made for
         self._history: deque[Change] = deque(maxlen=REMEMBERED)
         self._misses = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self.flat) + (len(self.graph) if self.graph else 0)
+        return len(self.graph) + len(self._refused)
 
     @property
     def bytes(self) -> int:
         """Bytes of memory, roughly."""
-        return self.flat.bytes + (self.graph.bytes if self.graph else 0)
+        return self.graph.bytes
 
     @contextmanager
     def hold(self, check: Callable[[], None] = lambda: None) -> Iterator[Index]:
         """Keep others out. While it waits, `check` may raise."""
-        while not self._lock.acquire(timeout=0.02):
-            check()
+        if not self._lock.acquire(blocking=False):
+            self.waiting += 1
+            try:
+                while not self._lock.acquire(timeout=0.02):
+                    check()
+            finally:
+                self.waiting -= 1
         try:
             yield self
         finally:
@@ -139,14 +154,18 @@ class Index:
             return set() if mine == position else None
         if mine.seq > position.seq:
             return self._since(position)
-        if position.seq - mine.seq > max(FOLLOWED, len(self) // 20):
+        changes = self._changes(source, mine, position)
+        return None if changes is None else {c.id for c in changes if c.id is not None}
+
+    def _changes(self, source: Source, first: Position, last: Position) -> list[Change] | None:
+        """What the log says after `first`, up to `last`; None: too much, or another history."""
+        if last.seq - first.seq > max(FOLLOWED, len(self) // 4):
             return None
-        changes = source.changes(mine.seq, position.seq)
-        complete = len(changes) == position.seq - mine.seq + 1
-        if not complete or changes[0].tag != mine.tag or changes[-1].tag != position.tag:
+        changes = source.changes(first.seq, last.seq)
+        complete = len(changes) == last.seq - first.seq + 1
+        if not complete or changes[0].tag != first.tag or changes[-1].tag != last.tag:
             return None
-        ids = {change.id for change in changes[1:]}
-        return None if None in ids else {id_ for id_ in ids if id_ is not None}
+        return None if any(change.id is None for change in changes[1:]) else changes[1:]
 
     def _since(self, position: Position) -> set[int] | None:
         """Ids changed after `position`, by this index's own memory of the log."""
@@ -159,62 +178,133 @@ class Index:
             ids.add(change.id)
         return None
 
+    # ---- Loading and following ----
+
     def load(self, source: Source, position: Position) -> None:
-        """Take all vectors that `source` sees, which is the table at `position`."""
-        blocks = list(source.blocks())
-        flat = Flat(self.options.metric, self.dimensions)
-        if blocks:
-            ids = np.concatenate([ids for ids, _ in blocks])
-            flat.load(ids, np.concatenate([matrix for _, matrix in blocks]))
-        # Only now: an interrupt while reading leaves the index as it was.
-        self.flat, self.graph, self.position, self._misses = flat, None, position, 0
+        """Take what `source` sees, which is the table at `position`."""
+        if not self._restore(source, position):
+            graph, refused = _read(source, self.dimensions, self.options)
+            # Only now: an interrupt while reading leaves the index as it was.
+            self._take(graph, position)
+            self._refused = refused
+            self._build_if_large()
+
+    def _take(self, graph: Graph, position: Position) -> None:
+        self.graph, self.position, self._misses = graph, position, 0
+        self._refused, self._shaped = set(), len(graph)
         self._history.clear()
         self._history.append(Change(position.seq, position.tag, None))
-        self._build_if_large()
 
-    def _follow(self, source: Source, position: Position) -> None:
+    def _restore(self, source: Source, position: Position) -> bool:
+        """Take the saved index, and what has changed since."""
+        found = source.saved(self.dimensions, self.options)
+        if found is None or found[1].seq > position.seq:
+            return False
+        before = (self.graph, self.position, self._refused, self._shaped, list(self._history))
+        self._take(*found)
+        changes = self._changes(source, found[1], position)
+        if changes is None:
+            self.graph, self.position, self._refused, self._shaped, history = before
+            self._history = deque(history, maxlen=REMEMBERED)
+            return False
+        self.saved = found[1]
+        self._follow(source, position, changes)
+        return True
+
+    def _follow(
+        self, source: Source, position: Position, changes: list[Change] | None = None
+    ) -> None:
         assert self.position is not None
-        changes = source.changes(self.position.seq + 1, position.seq)
+        if changes is None:
+            changes = source.changes(self.position.seq + 1, position.seq)
         ids = np.array(sorted({c.id for c in changes if c.id is not None}), dtype=np.int64)
         found, matrix = source.read(ids)
+        self.position = None  # until all is done: what fails halfway must not be used
         for id_ in ids.tolist():
-            self.flat.drop(id_)
-            if self.graph:
-                self.graph.drop(id_)
-        self.flat.put(found, matrix)
+            self.graph.drop(id_)
+        self._refused.difference_update(ids.tolist())
+        self._refused.update(self.graph.add(found, matrix).tolist())
         self._history.extend(changes)
         self.position = position
         self._build_if_large()
 
-    def propose(self, query: Matrix, count: int, ef: int, changed: set[int]) -> Proposal:
-        """Candidates for the `count` nearest among all ids but `changed`."""
-        ids, distances = self.flat.nearest(query, count, changed)
-        unread = np.empty(0, dtype=np.int64)
-        if self.graph:
-            # Twice as many as asked: the graph ranks in int8, its order is not the exact one.
-            unread = self.graph.search(query, 2 * count, ef, changed)
-        kept = len(self) - sum(id_ in self for id_ in changed)
-        return Proposal(ids, distances, self.flat.vectors(ids), unread, kept)
-
-    def __contains__(self, id_: int) -> bool:
-        return id_ in self.flat or (self.graph is not None and id_ in self.graph)
-
     def _build_if_large(self) -> None:
-        if self.graph and self.graph.wasted > max(1_000, len(self.graph) // 2):
-            self.position = None  # more dead than alive: the next query loads, and builds anew
+        graph = self.graph
+        if graph.dead > max(1_000, len(graph) // 2):
+            self.graph.core.compact()  # more dead than alive
+        large = len(graph) * self.dimensions > SCANNED_FLOATS
+        if large and not graph.linked and self._shaped < len(graph) // 4:
+            self.position = None  # its shape was made for others: the next query loads again
             return
-        limit = SCANNED_FLOATS // (4 if self.graph else 1)
-        if len(self.flat) * self.dimensions > limit and not self.building:
+        limit = SCANNED_FLOATS // (4 if graph.linked else 1)
+        if graph.unlinked * self.dimensions > limit and not self.building:
             self.building = True
             building.start(self)
 
-    def move(self, count: int) -> bool:
-        """Move the last `count` rows into the graph. Returns whether any are left."""
-        if self.graph is None:
-            self.graph = Graph(self.dimensions, self.options)
-        ids, matrix = self.flat.tail(count)
-        self.graph.add(ids, matrix)
-        for id_ in ids.tolist():
-            self.flat.drop(id_)
-        self.flat.shrink()
-        return len(self.flat) > 0
+    # ---- Searching ----
+
+    def propose(self, search: Search, changed: set[int]) -> Proposal | None:
+        """Candidates among all ids but `changed`; None where each row must be looked at."""
+        if len(self._refused) > MOST_REFUSED:
+            return None
+        graph, passing = self.graph, changed & self._refused
+        found = self._by_graph(search, changed)
+        if found is None:
+            found = graph.scan(search, changed)
+        if found is None:
+            return None
+        if self._refused:
+            found = np.concatenate([found, self._not_in_graph(search, passing)])
+        kept = len(self) - sum(id_ in self for id_ in changed)
+        return Proposal(found, kept)
+
+    def _by_graph(self, search: Search, changed: set[int]) -> Ids | None:
+        count, narrowed = search.count, search.ids is not None or search.beyond > -math.inf
+        if narrowed or not self.graph.linked or count is None:
+            return None
+        if count > min(MOST_FROM_GRAPH, len(self) // 4):
+            return None
+        return self.graph.search(search.query, count, search.ef, changed)
+
+    def _not_in_graph(self, search: Search, passing: set[int]) -> Ids:
+        ids = np.array(sorted(self._refused - passing), dtype=np.int64)
+        return ids if search.ids is None else ids[np.isin(ids, search.ids)]
+
+    def __contains__(self, id_: int) -> bool:
+        return id_ in self.graph or id_ in self._refused
+
+
+def _read(source: Source, dimensions: int, options: GraphOptions) -> tuple[Graph, set[int]]:
+    """A graph of all vectors, with nothing linked, and the ids that it refused."""
+    graph, refused = _read_as(source, dimensions, options, None)
+    if len(graph) * dimensions > SCANNED_FLOATS and _is_too_coarse(source, graph):
+        graph, refused = _read_as(source, dimensions, options, FLOATS)
+    # A damaged table may hold an id twice.
+    return graph, {id_ for id_ in refused if id_ not in graph}
+
+
+def _read_as(
+    source: Source, dimensions: int, options: GraphOptions, kind: int | None
+) -> tuple[Graph, set[int]]:
+    graph: Graph | None = None
+    refused: set[int] = set()
+    for ids, matrix in source.blocks():
+        if graph is None:
+            shape = shape_for(matrix, options.metric)
+            shape = shape if kind is None else Shape(kind, shape.unit)
+            graph = Graph(dimensions, options, shape)
+        refused.update(graph.add(ids, matrix).tolist())
+    return graph or Graph(dimensions, options), refused
+
+
+def _is_too_coarse(source: Source, graph: Graph) -> bool:
+    """Whether copies in bytes fail to tell neighbours apart, for half of some rows."""
+    ids = graph.ids()
+    chosen = ids[np.linspace(0, len(ids) - 1, PROBES).astype(np.int64)]
+    counts = [_indistinct(graph, query) for query in source.read(chosen)[1]]
+    return bool(counts) and float(np.median(counts)) > MANY
+
+
+def _indistinct(graph: Graph, query: Matrix) -> int:
+    found = graph.search(query, 10, ef=1)
+    return 0 if found is None else len(found)

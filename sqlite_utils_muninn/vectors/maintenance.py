@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bridge import SQLError
+from . import belonging
+from .belonging import some
 from .storage import CHUNK, Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .blob import Matrix
-    from .flat import Ids
+    from .blob import Ids, Matrix
 
 LEAST_WASTE = 0.2  # share of empty places in vec0 from which compacting it is worth the writing
-SHOWN = 5  # ids named in one message
 
 
 def optimize(storage: Storage) -> None:
@@ -35,11 +35,7 @@ def rebuild(storage: Storage) -> None:
     vectors = _rescued(storage)
     nodes = storage.name("nodes")
     if storage.texts:
-        # A text can be embedded again: without its hash it counts as new.
-        kept = set(storage.ids().tolist())
-        _write_vectors(storage, {id_: v for id_, v in vectors.items() if id_ in kept})
-        lost = f"id NOT IN (SELECT rowid FROM {storage.vectors('_rowids')})"
-        storage.db.execute(f"UPDATE {nodes} SET hash = NULL WHERE {lost}")
+        _write_vectors(storage, belonging.mend(storage, vectors))
     else:
         _write_vectors(storage, vectors)
         rowids = f"SELECT rowid FROM {storage.vectors('_rowids')}"
@@ -125,7 +121,7 @@ def _problems(storage: Storage) -> Iterator[str]:
     yield from _log_problems(storage)
     placed = _placed(storage)
     yield from _vector_problems(storage, placed)
-    yield from _node_problems(storage, set(placed))
+    yield from belonging.problems(storage, set(placed))
 
 
 def _log_problems(storage: Storage) -> Iterator[str]:
@@ -167,26 +163,9 @@ def _vector_problems(storage: Storage, placed: dict[int, tuple[Any, Any]]) -> It
         broken.extend(content[0][~np.isfinite(content[1]).all(axis=1)].tolist())
         storage.check()
     if twice:
-        yield f"vectors stored twice: {_some(twice)}"
+        yield f"vectors stored twice: {some(twice)}"
     if broken:
-        yield f"vectors that hold NaN or infinity: {_some(broken)}"
+        yield f"vectors that hold NaN or infinity: {some(broken)}"
     wrong = [id_ for id_ in placed.keys() | found.keys() if placed.get(id_) != found.get(id_)]
     if wrong:
-        yield f"vectors that are not where they should be: {_some(wrong)}"
-
-
-def _node_problems(storage: Storage, vectors: set[int]) -> Iterator[str]:
-    nodes = set(storage.ids().tolist())
-    if vectors - nodes:
-        yield f"vectors without a row in {storage.table}_nodes: {_some(vectors - nodes)}"
-    # NULL has no vector.
-    embedded = set(storage.ids("hash IS NOT NULL").tolist()) if storage.texts else nodes
-    if embedded - vectors:
-        yield f"rows of {storage.table}_nodes without a vector: {_some(embedded - vectors)}"
-
-
-def _some(ids: Any) -> str:
-    shown = sorted(ids)[:SHOWN]
-    return ", ".join(map(str, shown)) + (
-        f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    )
+        yield f"vectors that are not where they should be: {some(wrong)}"

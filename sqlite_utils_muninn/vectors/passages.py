@@ -179,8 +179,9 @@ class Passages(Whole):
     def rows_of(self, ids: Iterable[int]) -> dict[int, tuple[int, int, int]]:
         """Row, start and end of some passages."""
         found = self.storage.db.execute(
-            f'SELECT c.id, c."row", c."start", c."end" FROM json_each(?) j '
-            f"CROSS JOIN {self.table} c ON c.id = j.value",
+            'SELECT c.id, c."row", max(0, CAST(c."start" AS INTEGER)), '
+            'max(0, CAST(c."end" AS INTEGER)) FROM json_each(?) j '
+            f"CROSS JOIN {self.table} c ON c.id = j.value WHERE typeof(c.\"row\") = 'integer'",
             (json.dumps(list(ids)),),
         )
         return {id_: (row, start, end) for id_, row, start, end in found}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import metric
-from .engine import DEFAULT_EF
-from .flat import Ids
+from .blob import Ids
+from .engine import Search
 from .index import Index, Position, Proposal
 from .metric import Distances
 from .shared import shared_index, transactions
@@ -24,9 +25,10 @@ Ranked = tuple[Ids, Distances]
 
 FIRST_BATCHES = (20, 200)  # rows ranked by the index if a statement does not say how many it wants
 BATCH = 1024
+_NOBODY: Ids = np.empty(0, np.int64)
 REREAD = 1_000  # ids that are rather read one by one than an index brought up to date
-PICKED = 2_000  # ids of an `IN` list that are rather read one by one than in passing over all
-MOST_FROM_GRAPH = 1_000  # neighbours; a graph is no help with more
+PICKED = 32  # rows that are rather read at once than first compared coarsely
+SCATTERED = 2_000  # rows that are rather read one by one than all in passing, or an eighth of all
 
 
 class Reader:
@@ -45,60 +47,73 @@ class Reader:
 
     def nearest(self, query: Matrix, count: int, ef: int | None = None) -> Ranked:
         """The `count` nearest rows with exact distances, in order; ties go by rowid."""
-        self.forget()
-        if count <= 0:
-            return _cut(np.empty(0, np.int64), np.empty(0), 0)
-        position = self.storage.position()
-        if position is not None:
-            found = self._ask_indexes(position, query, count, ef or DEFAULT_EF)
-            if found is not None:
-                return found
-        return self.scan(query, count)
+        return self.find(Search(query, count, ef))
 
-    def _ask_indexes(self, position: Position, query: Matrix, count: int, ef: int) -> Ranked | None:
+    def among(self, query: Matrix, allowed: Ids, count: int | None = None) -> Ranked:
+        """The nearest of some rows (sorted ids): exact."""
+        return self.find(Search(query, count, ids=allowed))
+
+    def find(self, search: Search) -> Ranked:
+        """Rows with exact distances, in order; ties go by rowid.
+
+        All that qualify are considered, unless a neighbour graph chooses: that is where the search
+        is for a limited number and names no condition.
+        """
+        self.forget()
+        if search.count == 0 or (search.ids is not None and len(search.ids) <= PICKED):
+            return self._rank(search, _NOBODY if search.ids is None else search.ids)
+        position = self.storage.position()
+        found = None if position is None else self._ask_indexes(position, search)
+        return self._scan(search) if found is None else found
+
+    def _ask_indexes(self, position: Position, search: Search) -> Ranked | None:
         transaction = transactions(self.storage.db).get((self.storage.schema, self.storage.id))
-        if transaction is None:
-            return self._ask(self.index(), position, query, count, ef, advance=True)
+        if transaction is None or not transaction.wrote:
+            return self._ask(self.index(), position, search, advance=True)
         # What this connection has not committed must not reach an index that others use. A few
         # changes are looked up; after many, the transaction gets an index of its own.
         if transaction.index is None:
-            found = self._ask(self.index(), position, query, count, ef, advance=False)
+            found = self._ask(self.index(), position, search, advance=False)
             if found is not None:
                 return found
             transaction.index = Index(self.storage.dimensions, self.options)
-        return self._ask(transaction.index, position, query, count, ef, advance=True)
+        return self._ask(transaction.index, position, search, advance=True)
 
     def _ask(
-        self, index: Index, position: Position, query: Matrix, count: int, ef: int, *, advance: bool
+        self, index: Index, position: Position, search: Search, *, advance: bool
     ) -> Ranked | None:
         with index.hold(self.storage.check):
             changed = index.reach(self.storage, position, advance=advance)
             if changed is None or len(changed) > REREAD:
                 return None
-            if index.graph and count > min(MOST_FROM_GRAPH, len(index) // 4):
-                return None
-            proposal = index.propose(query, count, ef, changed)
-        return self._rank(proposal, changed, query, count)
+            proposal = index.propose(search, changed)
+        return self._judge(search, proposal, changed) if proposal else None
 
-    def _rank(
-        self, proposal: Proposal, changed: set[int], query: Matrix, count: int
-    ) -> Ranked | None:
-        """Compute what the index could not, and put all in order."""
-        mine = np.fromiter(changed, dtype=np.int64, count=len(changed))
-        ids, matrix = self.storage.read(np.concatenate([proposal.unread, mine]))
-        distances = metric.distances(self.options.metric, matrix, query)
-        self._ranked = (
-            np.concatenate([proposal.ids, ids]),
-            np.concatenate([proposal.vectors, matrix]),
-        )
-        ranked = _cut(
-            self._ranked[0],
-            np.concatenate([proposal.distances, distances]),
-            count,
-        )
+    def _judge(self, search: Search, proposal: Proposal, changed: set[int]) -> Ranked | None:
+        """Rank candidates, and the rows that the index knows nothing of."""
+        ids = proposal.ids
+        if len(ids) > max(SCATTERED, proposal.rows // 8):
+            return None
+        if changed:
+            mine = np.fromiter(changed, dtype=np.int64, count=len(changed))
+            if search.ids is not None:
+                mine = mine[np.isin(mine, search.ids)]
+            ids = np.concatenate([ids, mine])
+        ranked = self._rank(search, ids)
+        if search.count is None or len(ranked[0]) >= search.count:
+            return ranked
+        bounded = search.ids is not None or max(search.beyond, -search.within) > -math.inf
         # A graph may fail to reach rows that are there; then they are all looked at.
-        present = proposal.rows + (int(np.isin(ids, mine).sum()) if changed else 0)
-        return ranked if len(ranked[0]) >= min(count, present) else None
+        present = proposal.rows + (int(np.isin(self._ids_ranked(), mine).sum()) if changed else 0)
+        return ranked if bounded or len(ranked[0]) >= present else None
+
+    def _ids_ranked(self) -> Ids:
+        return self._ranked[0] if self._ranked else np.empty(0, np.int64)
+
+    def _rank(self, search: Search, ids: Ids) -> Ranked:
+        """Read the vectors of some rows and put in order those that qualify."""
+        self._ranked = ids, matrix = self.storage.read(ids)
+        return _chosen(search, ids, metric.distances(self.options.metric, matrix, search.query))
 
     def take(self, ids: Ids) -> tuple[Ids, Matrix]:
         """The vectors of rows that the running statement has just ranked, and maybe of others.
@@ -115,28 +130,18 @@ class Reader:
         """Nothing has been ranked."""
         self._ranked = None
 
-    def scan(self, query: Matrix, count: int | None = None, beyond: float | None = None) -> Ranked:
-        """Like `nearest`, by looking at every vector in the file; `beyond`: farther than that."""
-        self.forget()
-        parts = []
-        for ids, matrix in self.storage.blocks():
-            distances = metric.distances(self.options.metric, matrix, query)
-            far = slice(None) if beyond is None else distances >= beyond
-            parts.append(_cut(ids[far], distances[far], count))
-        return _merge(parts, count)
+    def scan(self, query: Matrix, count: int | None = None, beyond: float = -math.inf) -> Ranked:
+        """Like `find`, by looking at every vector in the file."""
+        return self._scan(Search(query, count, beyond=beyond))
 
-    def among(self, query: Matrix, allowed: Ids, count: int | None = None) -> Ranked:
-        """The nearest of some rows: exact, by looking at each of them."""
+    def _scan(self, search: Search) -> Ranked:
         self.forget()
-        if len(allowed) <= PICKED:
-            ids, matrix = self.storage.read(allowed)
-            return _cut(ids, metric.distances(self.options.metric, matrix, query), count)
         parts = []
         for ids, matrix in self.storage.blocks():
-            keep = np.isin(ids, allowed)
-            distances = metric.distances(self.options.metric, matrix[keep], query)
-            parts.append(_cut(ids[keep], distances, count))
-        return _merge(parts, count)
+            keep = slice(None) if search.ids is None else np.isin(ids, search.ids)
+            distances = metric.distances(self.options.metric, matrix[keep], search.query)
+            parts.append(_chosen(search, ids[keep], distances))
+        return _merge(parts, search.count)
 
     def stream(self, query: Matrix, ef: int | None = None) -> Iterator[Ranked]:
         """All rows, nearest first, for a statement that stops when it has enough.
@@ -158,6 +163,14 @@ class Reader:
         ids, distances = ids[rest], distances[rest]
         for start in range(0, len(ids), BATCH):
             yield ids[start : start + BATCH], distances[start : start + BATCH]
+
+
+def _chosen(search: Search, ids: Ids, distances: Distances) -> Ranked:
+    """Those within the bounds, as many as are wanted, in order."""
+    if search.within < math.inf or search.beyond > -math.inf:
+        kept = (distances <= search.within) & (distances >= search.beyond)
+        ids, distances = ids[kept], distances[kept]
+    return _cut(ids, distances, search.count)
 
 
 def _merge(parts: list[Ranked], count: int | None) -> Ranked:

@@ -13,7 +13,7 @@ from ..bridge import Query, quote
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .flat import Ids
+    from .blob import Ids
     from .options import Column
 
 BOUNDS = ("distance <", "distance <=", "distance >", "distance >=")

@@ -47,6 +47,7 @@ def _file(storage: Storage) -> Any:
 class Transaction:
     """What one connection does to one table between BEGIN and COMMIT."""
 
+    wrote: bool = True  # to the log
     index: Index | None = None  # follows the uncommitted log, for this connection only
 
 

@@ -21,16 +21,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bridge import Database, SQLError, quote
-from .blob import FLOAT32, Matrix
+from .blob import FLOAT32, Ids, Matrix
 from .index import Change, Position
 from .options import MOST_DIMENSIONS, TEXT
+from .shared import Transaction, transactions
 from .sqlite_vec import load_sqlite_vec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .flat import Ids
-    from .options import Column
+    from .engine import Graph
+    from .options import Column, GraphOptions
 
 FORMAT = "1"
 
@@ -206,6 +207,7 @@ class Storage:
             (id_,),
         )
         seq = self.db.last_insert_rowid
+        transactions(self.db).setdefault((self.schema, self.id), Transaction()).wrote = True
         if seq % PRUNED_EVERY == 0:
             self.prune(LOG_KEPT)
 
@@ -217,6 +219,10 @@ class Storage:
         )
 
     # ---- Reading ----
+
+    def saved(self, dimensions: int, options: GraphOptions) -> tuple[Graph, Position] | None:
+        """The saved index and where it stands, if it is there and whole."""
+        return None
 
     def check(self) -> None:
         """Raise where the statement is to stop."""

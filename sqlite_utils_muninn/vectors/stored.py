@@ -9,7 +9,8 @@ import numpy as np
 
 from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
 from . import maintenance
-from .blob import Matrix, vector
+from .blob import Ids, Matrix, vector
+from .engine import Search
 from .options import SHADOW
 from .reader import Ranked, Reader
 from .request import BOUNDS, Request, request, rowids
@@ -20,7 +21,6 @@ from .writable import Writable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .flat import Ids
     from .options import GraphOptions
 
 SCANNED = 256  # rows of a full scan read at a time
@@ -93,16 +93,13 @@ class StoredTable(Writable):
     def answers(self, wanted: Request, probe: Matrix, query: Query) -> Iterator[Ranked]:
         """Batches of ranked rows."""
         allowed = self.allowed(wanted, query)
-        if allowed is not None:
-            found = self.reader.among(probe, allowed)
-            far = found[1] >= wanted.beyond
-            yield found[0][far][: wanted.count], found[1][far][: wanted.count]
-        elif wanted.beyond > -math.inf:
-            yield self.reader.scan(probe, wanted.count, wanted.beyond)
-        elif wanted.count is not None:
-            yield self.reader.nearest(probe, wanted.count, wanted.ef)
-        else:
+        bounded = wanted.within < math.inf or wanted.beyond > -math.inf
+        if allowed is None and wanted.count is None and not bounded:
             yield from self.reader.stream(probe, wanted.ef)
+            return
+        yield self.reader.find(
+            Search(probe, wanted.count, wanted.ef, allowed, wanted.within, wanted.beyond)
+        )
 
     def allowed(self, wanted: Request, query: Query) -> Ids | None:
         """The only rows that qualify, where that is known beforehand."""
@@ -271,7 +268,7 @@ class StoredTable(Writable):
         """The first write of a transaction, before it is done."""
         key = self._key()
         if key:
-            transactions(self.db).setdefault(key, Transaction())
+            transactions(self.db).setdefault(key, Transaction(wrote=False))
 
     def commit(self) -> None:
         """The transaction is over."""

@@ -15,7 +15,7 @@ from .stored import StoredTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .flat import Ids
+    from .blob import Ids
 
 
 class Row(NamedTuple):

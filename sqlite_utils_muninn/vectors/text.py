@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..bridge import NOCHANGE, quote
 from . import embedder
+from .belonging import some
 from .best import BestPassages
 from .deferring import DeferringTable
 from .embedder import Embedder, Fingerprint, Models
@@ -142,6 +144,33 @@ class HnswText(DeferringTable):
             (json.dumps(ids.tolist()),),
         )
         return dict(rows)
+
+    # ---- Commands ----
+
+    def run_command(self, command: object) -> None:
+        """Run a command; 'rebuild' embeds texts anew that lost theirs, if the model is here."""
+        super().run_command(command)
+        if command == "rebuild" and not self.text_options.content:
+            lost = self._without_vector()
+            with suppress(ValueError, OSError, ImportError):
+                if len(lost) and self.embedder():
+                    for id_ in lost.tolist():
+                        self.defer(id_)
+
+    def integrity(self) -> str | None:
+        """What is wrong with the tables, if anything is."""
+        problem = super().integrity()
+        if problem or self.text_options.content:
+            return problem
+        lost = self._without_vector()
+        if not len(lost):
+            return None
+        return f"texts without a vector: {some(lost.tolist())}; 'rebuild' embeds them"
+
+    def _without_vector(self) -> Ids:
+        """Rows of own texts that have none."""
+        has_text = f"id IN (SELECT id FROM {self.storage.name('content')} WHERE content NOT NULL)"
+        return self.storage.ids(f"hash IS NULL AND {has_text}")
 
     # ---- Reading ----
 

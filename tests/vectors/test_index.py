@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sqlite_utils_muninn.vectors import index as index_module
 from sqlite_utils_muninn.vectors import metric
+from sqlite_utils_muninn.vectors.engine import Search
 from sqlite_utils_muninn.vectors.index import Change, Index, Position
 from sqlite_utils_muninn.vectors.options import GraphOptions
 
@@ -55,6 +56,9 @@ class History:
         values = [[self.vectors[i], 1.0] for i in ids]
         return np.array(ids, np.int64), np.array(values, np.float32).reshape(-1, 2)
 
+    def saved(self, dimensions: int, options: GraphOptions) -> None:
+        return None
+
     def check(self) -> None:
         pass
 
@@ -65,12 +69,11 @@ def nearest(index: Index, history: History, at: float, *, advance: bool) -> list
         changed = index.reach(history, history.position, advance=advance)
         if changed is None:
             return None
-        found = index.propose(query, 3, 64, changed)
-    ids, matrix = history.read(np.array([*found.unread.tolist(), *changed], np.int64))
-    again = metric.distances("l2", matrix, query)
-    everything = dict(zip(found.ids.tolist(), found.distances.tolist(), strict=True))
-    assert not everything.keys() & set(ids.tolist())
-    return sorted([*everything.values(), *again.tolist()])[:3]
+        found = index.propose(Search(query, 3), changed)
+    assert found is not None
+    assert not changed & set(found.ids.tolist())
+    _, matrix = history.read(np.array([*found.ids.tolist(), *changed], np.int64))
+    return sorted(metric.distances("l2", matrix, query).tolist())[:3]
 
 
 step = st.tuples(

@@ -79,3 +79,57 @@ def datasette(
 PRIVATE_SECRETS = {
     "databases": {"library": {"tables": {"secrets": {"allow": {"id": "root"}}}}},
 }
+
+
+class Town:
+    """Makes Datasette instances over the town; keyword arguments are the database's options."""
+
+    def __init__(self, folder: Path, host: Host) -> None:
+        self.folder, self.host = folder, host
+        self.made: list[Datasette] = []
+
+    def file(self, *, declare: bool = True, embed: bool = True) -> Path:
+        from tests.web.graph_library import write_town
+
+        folder = self.folder / f"declare {declare} embed {embed}"
+        if not folder.exists():
+            folder.mkdir()
+            write_town(folder / "town.db", self.host, declare=declare, embed=embed)
+        return folder / "town.db"
+
+    def __call__(
+        self,
+        config: dict[str, Any] | None = None,
+        *,
+        declare: bool = True,
+        embed: bool = True,
+        settings: dict[str, Any] | None = None,
+        plugin: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Datasette:
+        whole = dict(config or {})
+        top = {"models": dict(self.host.models), "threads": 1, **(plugin or {})}
+        top.setdefault("models_directory", str(self.host.models_directory))
+        whole["plugins"] = {"datasette-muninn": top}
+        databases = whole["databases"] = dict(whole.get("databases") or {})
+        databases["town"] = {
+            **databases.get("town", {}), "plugins": {"datasette-muninn": options}
+        }  # fmt: skip
+        path = str(self.file(declare=declare, embed=embed))
+        self.made.append(Datasette([path], config=whole, settings=settings or {}))
+        return self.made[-1]
+
+
+@pytest.fixture
+def town(tmp_path: Path, models: dict[str, str], models_directory: Path) -> Iterator[Town]:
+    """A declared graph of people and places, and Datasette over it."""
+    host = Host(models=models, models_directory=models_directory, threads=1)
+    found = Town(tmp_path, host)
+    yield found
+    for instance in found.made:
+        instance.close()
+
+
+@pytest.fixture
+def town_file(town: Town) -> Path:
+    return town.file()

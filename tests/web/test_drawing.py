@@ -106,9 +106,9 @@ def test_parts_do_not_overlap() -> None:
 def test_a_page_of_300_nodes_takes_less_than_a_second_of_cpu() -> None:
     graph = random_graph(300, 3, 100)
     layout(30, edges_of(random_graph(30, 1)), [BOX] * 30)  # libraries are warm
-    before = time.process_time()
+    before = time.thread_time()
     layout(300, edges_of(graph), [BOX] * 300)
-    assert time.process_time() - before < 1
+    assert time.thread_time() - before < 1
 
 
 def test_too_many_nodes_are_refused() -> None:

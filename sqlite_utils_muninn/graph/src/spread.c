@@ -245,7 +245,7 @@ KERNEL(trace)
         first = last;
     }
     int64_t entry = greatest_seed(&t, &shares[1]), length = 0;
-    shares[0] = total > 0 ? t.start[target] / total : 0;
+    shares[0] = total > 0 ? t.start[target] / total : 1;
     shares[1] = total > 0 ? shares[1] / total : 0;
     a[12].as.ints[0] = t.nodes[entry];
     while (t.next[entry] >= 0 && t.nodes[entry] != target) {

@@ -1,0 +1,112 @@
+"""What the configuration says of one database, checked once.
+
+databases:
+  attack:
+    plugins:
+      datasette-muninn:
+        graphs:
+          attack:
+            nodes:
+            - table: objects
+              label: name
+              text: [name, description]
+            edges:
+            - table: relationships
+              source: source
+              target: target
+              type: type
+        questions:
+        - Who steals passwords from memory?
+        reranker: jina-reranker-v1-tiny-en
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from datasette.utils import StartupError
+
+from sqlite_utils_muninn.search.declared import from_json
+
+from .settings import PLUGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from datasette.app import Datasette
+
+    from sqlite_utils_muninn.search.declared import KnowledgeGraph
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """What the administrator may set for a database."""
+
+    graphs: Mapping[str, KnowledgeGraph] = field(default_factory=dict)
+    """Knowledge graphs by name; they stand in for those of the file that have the same name."""
+    questions: tuple[str, ...] = ()
+    """Examples, on the page before the first search."""
+    reranker: str | None = None
+    """A model that judges the best results again, unless a visitor switches it off."""
+
+
+_settings: WeakKeyDictionary[Datasette, dict[str, DatabaseSettings]] = WeakKeyDictionary()
+
+
+def database_settings(datasette: Datasette, database: str) -> DatabaseSettings:
+    """Return what is set for a database. Raises StartupError, naming the option that is wrong."""
+    known = _settings.setdefault(datasette, {})
+    if database not in known:
+        config = datasette.plugin_config(PLUGIN, database=database, fallback=False)
+        known[database] = read(database, config or {})
+    return known[database]
+
+
+def check_all(datasette: Datasette) -> None:
+    """Read what is set for each database that the configuration names. Raises StartupError."""
+    for database in (datasette.config or {}).get("databases") or {}:
+        database_settings(datasette, database)
+
+
+def read(database: str, config: Any) -> DatabaseSettings:
+    """Check one database's configuration. Raises StartupError."""
+    where = f"{PLUGIN}, database {database!r}"
+    if not isinstance(config, dict):
+        raise StartupError(f"{where}: the configuration must be a mapping, got {config!r}")
+    known = sorted(option.name for option in fields(DatabaseSettings))
+    for name in config:
+        if name not in known:
+            raise StartupError(f"{where}: unknown option {name!r}, there are: {', '.join(known)}")
+    return DatabaseSettings(
+        **{name: _CHECKS[name](f"{where}: {name}", value) for name, value in config.items()}
+    )
+
+
+def _graphs(where: str, value: Any) -> dict[str, KnowledgeGraph]:
+    if not isinstance(value, dict):
+        raise StartupError(f"{where} must map names to knowledge graphs, got {value!r}")
+    try:
+        return {str(name): from_json(str(name), graph) for name, graph in value.items()}
+    except ValueError as error:
+        raise StartupError(f"{where}: {error}") from error
+
+
+def _questions(where: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+        raise StartupError(f"{where} must be a list of texts, got {value!r}")
+    return tuple(value)
+
+
+def _name(where: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise StartupError(f"{where} must be the name of a model, got {value!r}")
+    return value
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "graphs": _graphs,
+    "questions": _questions,
+    "reranker": _name,
+}

@@ -1,0 +1,105 @@
+"""The form above a graph's results: which filters and options it offers, and what is set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .asked import DEFAULT_SIZE, NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlite_utils_muninn.search.declared import KnowledgeGraph
+
+    from .asked import Asked
+    from .facets import Choice
+
+HOPS = (
+    ("", "2 steps"),
+    ("0", "none: rows that match the query themselves"),
+    ("1", "1 step"),
+    ("3", "3 steps"),
+    ("4", "4 steps"),
+)
+RANKINGS = (
+    ("", "match and relations (ppr)"),
+    ("score", "match alone (score)"),
+    ("hop", "nearness to a match (hop)"),
+    ("pagerank", "PageRank among what was found (pagerank)"),
+    ("betweenness", "betweenness among what was found (betweenness)"),
+)
+SIZES = (10, 20, 50, 100)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Types to tick; without values, a box to type them in."""
+
+    name: str
+    title: str
+    values: Sequence[Choice]
+    chosen: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A parameter of the form: one of some values, or a text."""
+
+    name: str
+    title: str
+    value: str
+    values: Sequence[tuple[str, str]] = ()
+    placeholder: str = ""
+
+
+def choices(nodes: Sequence[Choice], edges: Sequence[Choice], asked: Asked) -> list[Choices]:
+    """Return the types that can be ticked; where there is one alone there is nothing to choose."""
+    offered = []
+    for name, title, values in (
+        ("node_types", "Show only rows of type", nodes),
+        ("edge_types", "Follow only relations of type", edges),
+    ):
+        chosen = asked.options.get(name, ())
+        if len(values) != 1 or chosen:
+            offered.append(Choices(name, title, values, chosen))
+    return offered
+
+
+def options(
+    graph: KnowledgeGraph, asked: Asked, reranker: str | None, may_use_sql: bool
+) -> list[Option]:
+    """Return the other parameters that the form offers for a graph."""
+    given = {name: str(value) for name, value in asked.options.items()}
+    offered = []
+    if graph.edges:
+        offered.append(_select("expand_hops", "Relations followed", HOPS, given))
+        offered.append(_select("rank_by", "Order by", RANKINGS, given))
+    if reranker:
+        values = (("", f"by {reranker}"), (NONE, "no"))
+        offered.append(_select("reranker", "Judge the best again", values, given))
+    sizes = [("" if n == DEFAULT_SIZE else str(n), f"{n} rows") for n in SIZES]
+    offered.append(_select("_size", "Show", sizes, {"_size": str(asked.size)}))
+    if any(edge.timestamp for edge in graph.edges):
+        for name, title in (("time_start", "Relations from"), ("time_end", "Relations until")):
+            offered.append(Option(name, title, given.get(name, ""), placeholder="a time"))
+    if may_use_sql:
+        example = "SQL, such as type = 'group'"
+        offered.append(Option("_where", "Show only rows where", asked.where or "", (), example))
+    return offered
+
+
+def count_set(asked: Asked) -> int:
+    """Return how many filters and options are not at their defaults."""
+    return len(asked.options) + (asked.where is not None) + (asked.size != DEFAULT_SIZE)
+
+
+def _select(
+    name: str, title: str, values: Sequence[tuple[str, str]], given: dict[str, Any]
+) -> Option:
+    value = given.get(name, "")
+    known = [text for text, _ in values]
+    if value and value not in known:
+        default = name == "_size" and value == str(DEFAULT_SIZE)
+        value, values = ("", values) if default else (value, [*values, (value, value)])
+    return Option(name, title, value, values)

@@ -1,0 +1,194 @@
+"""Asking the engine for an actor: models on their own thread, SQL on Datasette's, both with an end.
+
+The engine is the same as in SQL and on the command line; this adds who may see what, where rows
+have their pages, and the drawing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from datasette.utils import path_from_row_pks, sqlite_timelimit
+from datasette.utils.sqlite import sqlite3
+
+from sqlite_utils_muninn.bridge import quote
+from sqlite_utils_muninn.models.names import lookup_local
+from sqlite_utils_muninn.models.rerank import rerank
+from sqlite_utils_muninn.search import search
+from sqlite_utils_muninn.search.binding import find_table
+from sqlite_utils_muninn.vectors.nearest import fingerprint_of, query_vector
+from sqlite_utils_muninn.vectors.tables import vector_tables
+
+from .drawn import draw
+from .found import ids_of, key_of, rows_of
+from .inference import inference_of
+from .settings import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from datasette.app import Datasette
+    from datasette.database import Database
+
+    from sqlite_utils_muninn.bridge import Database as Handle
+    from sqlite_utils_muninn.search.answer import Answer, Node
+    from sqlite_utils_muninn.search.declared import KnowledgeGraph
+    from sqlite_utils_muninn.search.reranking import Reranker
+    from sqlite_utils_muninn.settings import Host
+    from sqlite_utils_muninn.vectors.embedder import Fingerprint
+
+    from .asked import Asked
+    from .drawn import Drawn
+    from .found import Found, Key
+    from .graphs import Shown
+
+
+@dataclass(frozen=True)
+class Result:
+    """An answer, ready for the page and its JSON."""
+
+    answer: Answer
+    rows: list[Found]
+    drawn: Drawn
+
+
+async def search_graph(
+    datasette: Datasette, database: str, shown: Shown, asked: Asked, *, may_execute_sql: bool
+) -> Result:
+    """Search a graph as far as it is shown.
+
+    Raises ValueError for what cannot be asked, BusyError where too many are waiting, TimeoutError.
+    """
+    db = datasette.databases[database]
+    query = await _embed(datasette, db, shown.graph, asked.query)
+    answer = await _ask(datasette, db, shown, asked, query, may_execute_sql)
+    answer.missing.extend(query.missing)
+    ids = ids_of(answer)
+    urls = await _urls(datasette, db, [*answer.rows, *answer.nodes])
+    drawn = await asyncio.to_thread(draw, answer, ids, urls)
+    return Result(answer, rows_of(answer, ids, urls), drawn)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query embedded, and the graph as far as that can search it."""
+
+    graph: KnowledgeGraph
+    vector: bytes | None
+    missing: list[str]
+
+
+async def _embed(datasette: Datasette, db: Database, graph: KnowledgeGraph, text: str) -> Query:
+    """Embed a query on the models' thread. Where its model is not here, the engine says so."""
+    names = {node.vectors for node in graph.nodes if node.vectors}
+    marks: dict[str, Fingerprint] = await db.execute_fn(lambda conn: _marks(conn, names))
+    if not marks:
+        return Query(graph, None, [])
+    name, mark = next(iter(marks.items()))
+    try:
+        work = partial(_vector, host=settings_of(datasette).host, name=name, mark=mark, text=text)
+        vector = await inference_of(datasette).run(work)
+    except (ValueError, ImportError):
+        return Query(graph, None, [])
+    # The engine takes one vector: those of another model cannot be compared with it.
+    other = {name for name in names if marks.get(name) != mark}
+    nodes = tuple(replace(n, vectors=None) if n.vectors in other else n for n in graph.nodes)
+    missing = [f"{name!r} has vectors of another model: not searched" for name in sorted(other)]
+    return Query(replace(graph, nodes=nodes), vector, missing)
+
+
+def _vector(models: Handle, *, host: Host, name: str, mark: Fingerprint, text: str) -> bytes:
+    return query_vector(models, host, name, mark, text)
+
+
+def _marks(conn: Any, names: Collection[str]) -> dict[str, Fingerprint]:
+    return {
+        table.name: fingerprint_of(conn, table)
+        for table in vector_tables(conn)
+        if table.name in names and table.kind == "hnsw_text"
+    }
+
+
+async def _ask(
+    datasette: Datasette,
+    db: Database,
+    shown: Shown,
+    asked: Asked,
+    query: Query,
+    may_execute_sql: bool,
+) -> Answer:
+    seconds = settings_of(datasette).max_seconds
+    given = dict(asked.options)
+    if "reranker" in given:
+        given["reranker"] = _reranker(datasette, given["reranker"])
+
+    def read(conn: Any) -> Answer:
+        with sqlite_timelimit(conn, seconds * 1000):
+            return search(
+                conn,
+                asked.query,
+                graph=query.graph,
+                visible=shown.visible,
+                query_vector=query.vector,
+                top_k=asked.size,
+                where=asked.where,
+                may_execute_sql=may_execute_sql,
+                **given,
+            )
+
+    try:
+        answer: Answer = await db.execute_fn(read)
+    except sqlite3.OperationalError as error:
+        if str(error) == "interrupted":
+            raise TimeoutError(f"the search was stopped after {seconds:g} seconds") from error
+        raise ValueError(str(error)) from error
+    return answer
+
+
+def _reranker(datasette: Datasette, name: str) -> Reranker:
+    """A model's judgement, made on the models' thread for a thread that reads."""
+    loop = asyncio.get_running_loop()
+    inference, host = inference_of(datasette), settings_of(datasette).host
+
+    def scores(query: str, texts: Sequence[str]) -> list[float]:
+        def work(models: Handle) -> list[float]:
+            check = host.watch("the reranker", models.check)
+            model = lookup_local(models, host, name, "the reranker")
+            found = rerank(model, query, list(texts), check=check, threads=host.threads)
+            return [float(score) for score in found.scores]
+
+        return asyncio.run_coroutine_threadsafe(inference.run(work), loop).result()
+
+    return scores
+
+
+async def _urls(datasette: Datasette, db: Database, nodes: Iterable[Node]) -> dict[Key, str]:
+    """Return the page of each node's row, for those that have one."""
+    by_table: dict[str, dict[int, Key]] = {}
+    for node in nodes:
+        if node.rowid is not None:
+            by_table.setdefault(node.table, {})[node.rowid] = key_of(node)
+    urls = {}
+    for table, keys in by_table.items():
+        pks = await db.primary_keys(table)
+        rows = await db.execute_fn(partial(_keys, table=table, rowids=list(keys), pks=pks))
+        for row in rows:
+            path = path_from_row_pks(row, pks, use_rowid=not pks)
+            urls[keys[row["rowid"]]] = str(datasette.urls.row(db.name, table, path))
+    return urls
+
+
+def _keys(conn: Any, table: str, rowids: list[int], pks: list[str]) -> list[dict[str, Any]]:
+    found = find_table(conn.execute, "main", table)
+    if found is None or found.rowid is None:
+        return []
+    rows = conn.execute(
+        f"SELECT {', '.join([found.rowid, *map(quote, pks)])} FROM {found.sql} "
+        f"WHERE {found.rowid} IN (SELECT value FROM json_each(?))",
+        (json.dumps(rowids),),
+    )
+    return [dict(zip(["rowid", *pks], row, strict=True)) for row in rows]

@@ -1,0 +1,312 @@
+/* Draws the graph beside a list of results, and links the two. Without it the list stands alone.
+ *
+ * The page has the nodes and edges, with positions, as JSON in #muninn-graph-data; nothing in it is
+ * ever read as HTML. Rows of the list carry the id of their node in data-node.
+ */
+"use strict";
+
+(() => {
+  const figure = document.querySelector(".muninn-graph");
+  const source = document.getElementById("muninn-graph-data");
+  if (!figure || !source || typeof cytoscape !== "function") return;
+
+  const graph = JSON.parse(source.textContent);
+  const canvas = figure.querySelector(".muninn-canvas");
+  const said = figure.querySelector(".muninn-said");
+  const rows = new Map();
+  for (const row of document.querySelectorAll(".muninn-results > li[data-node]")) {
+    rows.set(row.dataset.node, row);
+  }
+
+  /* ---- what is drawn ---- */
+
+  function elements() {
+    const found = [];
+    for (const node of graph.nodes) {
+      const shape = node.rank === null ? "between" : node.seed ? "seed" : "reached";
+      const position = { x: node.x, y: node.y };
+      found.push({ data: { ...node, shape }, position, classes: `node ${shape}` });
+      if (node.rank !== null) {
+        // The rank inside the node: a node has one label, and that is below it.
+        found.push({
+          data: { id: `rank ${node.id}`, of: node.id, rank: String(node.rank), colour: node.colour },
+          position: { ...position },
+          classes: "rank",
+          selectable: false,
+          grabbable: false,
+        });
+      }
+    }
+    graph.edges.forEach((edge, number) => {
+      const classes = edge.path ? "edge path" : "edge";
+      found.push({ data: { ...edge, id: `edge ${number}`, label: edge.type ?? "" }, classes });
+    });
+    return found;
+  }
+
+  const styles = getComputedStyle(document.body);
+  const colour = (name) => styles.getPropertyValue(`--muninn-${name}`).trim();
+  const byType = (element) => colour(`type-${element.data("colour")}`) || colour("type-0");
+
+  function look() {
+    const ink = colour("ink");
+    const ground = colour("ground");
+    const soft = colour("soft");
+    return [
+      {
+        selector: "node.node",
+        style: {
+          label: "data(short)",
+          "font-family": "Helvetica Neue, Helvetica, sans-serif",
+          "font-size": 11,
+          color: ink,
+          "text-wrap": "wrap",
+          "text-max-width": 112,
+          "text-valign": "bottom",
+          "text-margin-y": 3,
+          "text-outline-color": ground,
+          "text-outline-width": 2,
+          width: 26,
+          height: 26,
+          "background-color": byType,
+          "border-width": 1.5,
+          "border-color": ink,
+        },
+      },
+      { selector: "node.seed", style: { shape: "round-rectangle", "border-width": 3 } },
+      { selector: "node.reached", style: { shape: "ellipse" } },
+      {
+        selector: "node.between",
+        style: { shape: "diamond", width: 16, height: 16, "font-size": 10 },
+      },
+      {
+        selector: "node.rank",
+        style: {
+          label: "data(rank)",
+          "font-family": "Helvetica Neue, Helvetica, sans-serif",
+          "font-size": 12,
+          "font-weight": "bold",
+          color: colour("on-type"),
+          "text-valign": "center",
+          "text-halign": "center",
+          "background-opacity": 0,
+          width: 10,
+          height: 10,
+          events: "no",
+        },
+      },
+      {
+        selector: "edge",
+        style: {
+          "curve-style": "bezier",
+          width: 1,
+          "line-color": soft,
+          "line-style": "dashed",
+          "target-arrow-shape": "triangle",
+          "target-arrow-color": soft,
+          "arrow-scale": 0.9,
+          label: "data(label)",
+          "font-family": "Helvetica Neue, Helvetica, sans-serif",
+          "font-size": 9,
+          "min-zoomed-font-size": 7.5,
+          color: ink,
+          "text-rotation": "autorotate",
+          "text-background-color": ground,
+          "text-background-opacity": 0.85,
+          "text-background-padding": 1,
+          events: "no",
+        },
+      },
+      { selector: "edge.path", style: { width: 2, "line-style": "solid" } },
+      { selector: ".away", style: { opacity: 0.22 } },
+      {
+        selector: "node.chosen",
+        style: { "border-width": 4, "border-color": colour("accent"), "font-weight": "bold" },
+      },
+      {
+        selector: "edge.chosen",
+        style: {
+          width: 3,
+          "line-style": "solid",
+          "line-color": colour("accent"),
+          "target-arrow-color": colour("accent"),
+          "min-zoomed-font-size": 5,
+          "font-weight": "bold",
+        },
+      },
+    ];
+  }
+
+  figure.hidden = false;
+  document.querySelector(".muninn-answer")?.classList.add("muninn-drawn");
+  const coarse = matchMedia("(pointer: coarse)").matches;
+  const cy = cytoscape({
+    container: canvas,
+    elements: elements(),
+    style: look(),
+    layout: { name: "preset", fit: true, padding: 24 },
+    minZoom: 0.15,
+    maxZoom: 3,
+    // The wheel and a finger scroll the page; buttons, keys and Ctrl + wheel zoom.
+    userZoomingEnabled: false,
+    userPanningEnabled: !coarse,
+    boxSelectionEnabled: false,
+    selectionType: "single",
+  });
+  const nodes = cy.nodes(".node");
+  const order = [...graph.nodes]
+    .sort((one, other) => (one.rank ?? Infinity) - (other.rank ?? Infinity))
+    .map((node) => node.id);
+  let chosen = null;
+
+  cy.on("position", "node.node", (event) => {
+    cy.getElementById(`rank ${event.target.id()}`).position({ ...event.target.position() });
+  });
+
+  function fit() {
+    cy.fit(cy.elements(), 24);
+    if (cy.zoom() > 1.4) {
+      cy.zoom(1.4);
+      cy.center();
+    }
+  }
+
+  /* ---- choosing a node, from either side ---- */
+
+  function choose(id, { scroll = false, speak = false } = {}) {
+    if (id === chosen) return;
+    chosen = id;
+    for (const [key, row] of rows) {
+      if (key === id) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+    }
+    cy.batch(() => mark(id));
+    describe(id === null ? null : cy.getElementById(id), speak);
+    if (scroll && rows.has(id)) {
+      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      rows.get(id).scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+    }
+  }
+
+  function mark(id) {
+    cy.elements().removeClass("away chosen");
+    if (id === null) return;
+    const node = cy.getElementById(id);
+    const way = reason(id);
+    const near = way.union(node.openNeighborhood(".node"));
+    const shown = node.union(near).union(near.edgesWith(node));
+    cy.elements().not(shown).not(".rank").addClass("away");
+    cy.nodes(".rank").forEach((rank) => {
+      rank.toggleClass("away", !shown.contains(cy.getElementById(rank.data("of"))));
+    });
+    node.addClass("chosen");
+    way.edges().addClass("chosen");
+  }
+
+  /* The nodes and edges of the path that the row's reason names. */
+  function reason(id) {
+    let found = cy.collection();
+    for (const number of graph.paths[id] ?? []) {
+      const edge = cy.getElementById(`edge ${number}`);
+      found = found.union(edge).union(edge.connectedNodes());
+    }
+    return found;
+  }
+
+  function describe(node, speak) {
+    said.replaceChildren();
+    said.setAttribute("aria-live", speak ? "polite" : "off");
+    if (!node || node.empty()) {
+      said.textContent = said.dataset.empty;
+      return;
+    }
+    const data = node.data();
+    const link = document.createElement("a");
+    link.textContent = data.label;
+    link.href = data.url;
+    const type = data.type === null ? "" : `, ${data.type}`;
+    said.append(data.url ? link : data.label, `${type}: ${place(data)}`);
+  }
+
+  function place(data) {
+    if (data.rank === null) return "on the way to a result";
+    return `result ${data.rank}, ${data.seed ? "found by its own text" : "found through its relations"}`;
+  }
+
+  cy.on("tap", "node.node", (event) => choose(event.target.id(), { scroll: true, speak: true }));
+  cy.on("tap", (event) => {
+    if (event.target === cy) choose(null);
+  });
+  cy.on("mouseover", "node.node", () => (canvas.style.cursor = "pointer"));
+  cy.on("mouseout", "node.node", () => (canvas.style.cursor = ""));
+  for (const [id, row] of rows) {
+    row.addEventListener("mouseenter", () => choose(id));
+    row.addEventListener("focusin", () => choose(id));
+  }
+
+  /* ---- keys and buttons ---- */
+
+  function step(by) {
+    const at = order.indexOf(chosen);
+    const next = at < 0 ? (by > 0 ? 0 : order.length - 1) : at + by;
+    choose(order[(next + order.length) % order.length], { scroll: true, speak: true });
+    reveal();
+  }
+
+  function reveal() {
+    const box = cy.getElementById(chosen).renderedBoundingBox();
+    if (box.x1 < 0 || box.y1 < 0 || box.x2 > cy.width() || box.y2 > cy.height()) {
+      cy.center(cy.getElementById(chosen));
+    }
+  }
+
+  function zoom(factor) {
+    const level = cy.zoom() * factor;
+    cy.zoom({ level, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
+  }
+
+  const keys = {
+    ArrowRight: () => step(1),
+    ArrowDown: () => step(1),
+    ArrowLeft: () => step(-1),
+    ArrowUp: () => step(-1),
+    Home: () => ((chosen = null), step(1)),
+    End: () => ((chosen = null), step(-1)),
+    Escape: () => choose(null),
+    Enter: () => {
+      const url = chosen !== null && cy.getElementById(chosen).data("url");
+      if (url) location.assign(url);
+    },
+    "+": () => zoom(1.3),
+    "=": () => zoom(1.3),
+    "-": () => zoom(1 / 1.3),
+    0: fit,
+  };
+  canvas.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      if (!event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      zoom(Math.exp(-event.deltaY / 300));
+    },
+    { passive: false }
+  );
+  const actions = { in: () => zoom(1.3), out: () => zoom(1 / 1.3), fit };
+  for (const button of figure.querySelectorAll("button[data-do]")) {
+    button.addEventListener("click", actions[button.dataset.do]);
+  }
+
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => cy.style(look()));
+  new ResizeObserver(() => {
+    cy.resize();
+    fit();
+  }).observe(canvas);
+  describe(null, false);
+  fit();
+  canvas.dataset.nodes = String(nodes.length);
+})();

@@ -1,0 +1,110 @@
+"""Nodes that a query calls by their name.
+
+Labels are kept as hashes of their words, without case and punctuation: 16 bytes a node, compared
+with the runs of words in a query.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .query import split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+LONGEST = 8
+"""Words of a name that are looked for."""
+SHORTEST = 2
+"""Letters of a name that are looked for."""
+MOST_BEARERS = 100
+"""Nodes of one name: what more of them share names none of them."""
+_CHECKED_EVERY = 10_000
+
+
+class Named(NamedTuple):
+    """A node that the query names."""
+
+    node: int
+    specificity: float
+    """0 to 1: 1 for the only bearer of a name whose words are in no other."""
+
+
+class Names:
+    """The names of all nodes. It never changes."""
+
+    def __init__(self, hashes: np.ndarray, nodes: np.ndarray, telling: np.ndarray) -> None:
+        self.hashes, self.nodes, self.telling = hashes, nodes, telling
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self.hashes.nbytes + self.nodes.nbytes + self.telling.nbytes
+
+    def equals(self, other: Names) -> bool:
+        """Whether all nodes have the same names."""
+        return np.array_equal(self.hashes, other.hashes) and np.array_equal(self.nodes, other.nodes)
+
+    def find(self, query: str) -> list[Named]:
+        """Return the nodes whose names are runs of whole words of the query.
+
+        Longest names first; a word belongs to one name.
+        """
+        words = split(query)
+        used = [False] * len(words)
+        found: list[Named] = []
+        for length in range(min(LONGEST, len(words)), 0, -1):
+            for start in range(len(words) - length + 1):
+                run = slice(start, start + length)
+                if any(used[run]):
+                    continue
+                bearers = self._bearers(words[run])
+                if bearers:
+                    found += bearers
+                    used[run] = [True] * length
+        return found
+
+    def _bearers(self, words: Sequence[str]) -> list[Named]:
+        key = _hash(words)
+        first, last = np.searchsorted(self.hashes, key), np.searchsorted(self.hashes, key, "right")
+        if not 0 < last - first <= MOST_BEARERS:
+            return []
+        share = 1 / math.sqrt(last - first)
+        nodes, telling = self.nodes[first:last], self.telling[first:last]
+        return [
+            Named(node, tells * share)
+            for node, tells in zip(nodes.tolist(), telling.tolist(), strict=True)
+        ]
+
+
+def names_of(labels: Sequence[str | None], check: Callable[[], None]) -> Names:
+    """Return the names of nodes, given their labels in order; None: it has none.
+
+    What a name tells is the sum of its words' idf among all names, over log(1 + nodes), at most 1.
+    """
+    count = Counter[str]()
+    names: list[tuple[int, list[str]]] = []
+    for node, label in enumerate(labels):
+        if node % _CHECKED_EVERY == 0:
+            check()
+        words = split(label) if label else []
+        count.update(set(words))
+        if 0 < len(words) <= LONGEST and sum(map(len, words)) >= SHORTEST:
+            names.append((node, words))
+    whole = math.log(1 + max(len(labels), 1))
+    idf = {word: whole - math.log(number) for word, number in count.items()}
+    hashes = np.fromiter((_hash(words) for _, words in names), np.int64, len(names))
+    nodes = np.fromiter((node for node, _ in names), np.int32, len(names))
+    sums = (min(1.0, sum(idf[word] for word in words) / whole) for _, words in names)
+    telling = np.fromiter(sums, np.float32, len(names))
+    order = np.argsort(hashes, kind="stable")
+    return Names(hashes[order], nodes[order], telling[order])
+
+
+def _hash(words: Sequence[str]) -> int:
+    # Python's hash of text has a key of its own in each process: nobody can make names collide.
+    return hash(" ".join(words))

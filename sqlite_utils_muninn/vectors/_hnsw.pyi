@@ -1,0 +1,46 @@
+"""The compiled index, as Python sees it. Ids are int64 and vectors float32, both as bytes."""
+
+class Index:
+    nodes: int
+    linked: int
+    dead: int
+    memory: int
+
+    def __init__(
+        self,
+        dimensions: int,
+        metric: int,
+        kind: int,
+        m: int,
+        ef_construction: int,
+        unit: float,
+        centre: bytes | None,
+        /,
+    ) -> None: ...
+    def add(self, ids: bytes, vectors: bytes, /) -> bytes: ...
+    def compact(self) -> None: ...
+    def drop(self, id_: int, /) -> bool: ...
+    def has(self, id_: int, /) -> bool: ...
+    def ids(self) -> bytes: ...
+    def link(self, count: int, /) -> int: ...
+    def search(
+        self,
+        query: bytes,
+        wanted: int,
+        ef: int,
+        trust: float,
+        within: float,
+        beyond: float,
+        passing: bytes,
+        among: bytes | None,
+        /,
+    ) -> bytes | None: ...
+    def snapshot_check(self) -> None: ...
+    def snapshot_read(self, start: int, size: int, /) -> bytes: ...
+    def snapshot_size(self) -> int: ...
+    def snapshot_start(self, nodes: int, linked: int, /) -> int: ...
+    def snapshot_write(self, start: int, part: bytes, /) -> None: ...
+
+loops: str
+
+def checksum(seed: int, part: bytes, /) -> int: ...
