@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MOST_EDGES = 3_000
 COLOURS = 8
 """Kinds of nodes that have a colour; the last one is for all others."""
-SHORT = 46  # characters of a label in the drawing
-LETTER, LINE, LABEL_WIDTH = 6.0, 13.0, 112.0  # pixels, of 11 pixel letters
+SHORT = 52  # characters of a label in the drawing
+LETTER, LINE, LABEL_WIDTH = 6.0, 13.5, 120.0  # pixels, of 11 pixel letters
 NODE, SMALL = 30.0, 18.0
 
 
@@ -38,7 +38,7 @@ class DrawnNode:
     rank: int | None
     """Its place in the list; None: it lies between rows."""
     seed: bool
-    """Whether it matches the query itself."""
+    """Whether its own match made it, or a row that it leads to, what it is."""
     colour: int
     x: int
     y: int
@@ -76,6 +76,11 @@ class Drawn:
     def json(self) -> dict[str, Any]:
         """The nodes and edges of the JSON."""
         return {"nodes": list(map(asdict, self.nodes)), "edges": list(map(asdict, self.edges))}
+
+    @property
+    def colours(self) -> dict[str, int]:
+        """The colour of each node, by its id."""
+        return {node.id: node.colour for node in self.nodes}
 
     @property
     def between(self) -> bool:
@@ -132,7 +137,7 @@ def _nodes(
     colours: Mapping[str, int],
 ) -> list[DrawnNode]:
     ranks = {key_of(row): row.rank for row in answer.rows}
-    seeds = {key_of(row) for row in answer.rows if row.hop == 0}
+    seeds = {key_of(row) for row in answer.rows if not row.via.path}
     seeds |= {key_of(row.via.seed) for row in answer.rows if row.via.seed}
     short = [shorten(" ".join(node.label.split()), SHORT) for node in shown.values()]
     boxes = [_box(label, key in ranks) for key, label in zip(shown, short, strict=True)]
@@ -163,9 +168,9 @@ def _nodes(
 def _box(label: str, is_row: bool) -> tuple[float, float, float]:
     """Width, height of the node and height of its label, in pixels."""
     size = NODE if is_row else SMALL
-    width = max(size, min(LABEL_WIDTH, LETTER * len(label))) + 8
+    width = max(size, min(LABEL_WIDTH, LETTER * len(label))) + 16
     lines = -(-len(label) * LETTER // (LABEL_WIDTH - 2 * LETTER)) if label else 0
-    return width, size + 6, lines * LINE
+    return width, size + 14, lines * LINE
 
 
 def _edge(edge: Edge, ids: Mapping[Key, str], is_reason: bool) -> DrawnEdge:

@@ -45,8 +45,8 @@ class Found:
     url: str | None
     snippet: str
     score: float
-    is_seed: bool
-    """Whether it matches the query itself; else it was found through its edges."""
+    seed: bool
+    """Whether it is there for its own match most of all; else for its relations."""
     meter: float
     """Its score beside the best one, 0 to 1."""
     sentence: str
@@ -56,12 +56,17 @@ class Found:
     """Where its weight comes from: percent and words."""
 
     @property
+    def why(self) -> str:
+        """The sentence, without the row's own name where that is its subject."""
+        return self.sentence.removeprefix(f"{self.label} ") if self.seed else self.sentence
+
+    @property
     def parts(self) -> list[tuple[str, str, str]]:
         """Name, value and meaning of each number that there is."""
         return [
             (name, f"{value:.4g}" if isinstance(value, float) else str(value), PARTS[name])
             for name, value in self.numbers.items()
-            if value is not None
+            if value is not None and (name != "relevance" or self.numbers["rerank_score"])
         ]
 
     def json(self) -> dict[str, Any]:
@@ -77,7 +82,7 @@ class Found:
             "url": self.url,
             "snippet": self.snippet,
             **self.numbers,
-            "seed": self.is_seed,
+            "seed": self.seed,
             "via": self.via,
         }
 
@@ -122,7 +127,7 @@ def _found(row: Row, ids: Mapping[Key, str], urls: Mapping[Key, str], best: floa
         url=urls.get(key),
         snippet="" if text == row.label else shorten(text, SNIPPET),
         score=row.score,
-        is_seed=row.hop == 0,
+        seed=not row.via.path,
         meter=min(1.0, max(0.0, row.score / best)) if best > 0 else 0.0,
         sentence=row.via.sentence(),
         numbers={name: getattr(row, name) for name in PARTS},

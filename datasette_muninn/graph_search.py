@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from sqlite_utils_muninn.bridge import quote
 from sqlite_utils_muninn.models.names import lookup_local
 from sqlite_utils_muninn.models.rerank import rerank
 from sqlite_utils_muninn.search import search
+from sqlite_utils_muninn.search.answer import Stage
 from sqlite_utils_muninn.search.binding import find_table
 from sqlite_utils_muninn.vectors.nearest import fingerprint_of, query_vector
 from sqlite_utils_muninn.vectors.tables import vector_tables
@@ -64,12 +66,21 @@ async def search_graph(
     Raises ValueError for what cannot be asked, BusyError where too many are waiting, TimeoutError.
     """
     db = datasette.databases[database]
+    start = time.perf_counter()
     query = await _embed(datasette, db, shown.graph, asked.query)
+    embedded = time.perf_counter() - start
     answer = await _ask(datasette, db, shown, asked, query, may_execute_sql)
-    answer.missing.extend(query.missing)
     ids = ids_of(answer)
+    start = time.perf_counter()
     urls = await _urls(datasette, db, [*answer.rows, *answer.nodes])
     drawn = await asyncio.to_thread(draw, answer, ids, urls)
+    stages = [
+        # The engine was handed the query's vector: it was made here, and waited for.
+        replace(stage, milliseconds=embedded * 1e3) if stage.name == "embed" else stage
+        for stage in answer.stages
+    ]
+    stages.append(Stage("draw", (time.perf_counter() - start) * 1e3, len(drawn.nodes)))
+    answer = replace(answer, stages=stages, missing=[*answer.missing, *query.missing])
     return Result(answer, rows_of(answer, ids, urls), drawn)
 
 

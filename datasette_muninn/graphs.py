@@ -69,7 +69,7 @@ async def _proposal(db: Database) -> KnowledgeGraph | None:
 
 
 def _propose(conn: Any) -> KnowledgeGraph | None:
-    from sqlite_utils_muninn.search.propose import propose
+    from sqlite_utils_muninn.search.proposals import propose
 
     try:
         return propose(conn)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-EDGE = 110.0
+EDGE = 130.0
 """Length of an edge in pixels, before labels are given room."""
 MOST = 2_000
 """Nodes that a page can show and a browser draw."""
@@ -25,7 +25,7 @@ def layout(
     count: int,
     edges: Sequence[tuple[int, int]],
     boxes: Sequence[tuple[float, float]],
-    aspect: float = 1.2,
+    aspect: float = 1.05,
 ) -> list[tuple[int, int]]:
     """Return a place in whole pixels for each node, x to the right and y downwards, from 0.
 

@@ -20,6 +20,15 @@
 
   /* ---- what is drawn ---- */
 
+  const LETTER = 4.6; // pixels of a letter of an edge's label
+  const ROUND = 24; // pixels that a node takes at an edge's end
+  const places = new Map(graph.nodes.map((node) => [node.id, node]));
+
+  function lengthOf({ source, target }) {
+    const [one, other] = [places.get(source), places.get(target)];
+    return Math.hypot(one.x - other.x, one.y - other.y);
+  }
+
   function elements() {
     const found = [];
     for (const node of graph.nodes) {
@@ -39,7 +48,10 @@
     }
     graph.edges.forEach((edge, number) => {
       const classes = edge.path ? "edge path" : "edge";
-      found.push({ data: { ...edge, id: `edge ${number}`, label: edge.type ?? "" }, classes });
+      const label = edge.type ?? "";
+      const fits = lengthOf(edge) > LETTER * label.length + 2 * ROUND;
+      const data = { ...edge, id: `edge ${number}`, type: label, label: fits ? label : "" };
+      found.push({ data, classes });
     });
     return found;
   }
@@ -61,11 +73,12 @@
           "font-size": 11,
           color: ink,
           "text-wrap": "wrap",
-          "text-max-width": 112,
+          "text-max-width": 120,
           "text-valign": "bottom",
           "text-margin-y": 3,
-          "text-outline-color": ground,
-          "text-outline-width": 2,
+          "text-background-color": ground,
+          "text-background-opacity": 0.8,
+          "text-background-padding": 1,
           width: 26,
           height: 26,
           "background-color": byType,
@@ -101,7 +114,6 @@
           "curve-style": "bezier",
           width: 1,
           "line-color": soft,
-          "line-style": "dashed",
           "target-arrow-shape": "triangle",
           "target-arrow-color": soft,
           "arrow-scale": 0.9,
@@ -117,8 +129,8 @@
           events: "no",
         },
       },
-      { selector: "edge.path", style: { width: 2, "line-style": "solid" } },
-      { selector: ".away", style: { opacity: 0.22 } },
+      { selector: "edge.path", style: { width: 2.5 } },
+      { selector: ".away", style: { opacity: 0.3 } },
       {
         selector: "node.chosen",
         style: { "border-width": 4, "border-color": colour("accent"), "font-weight": "bold" },
@@ -127,9 +139,9 @@
         selector: "edge.chosen",
         style: {
           width: 3,
-          "line-style": "solid",
           "line-color": colour("accent"),
           "target-arrow-color": colour("accent"),
+          label: "data(type)",
           "min-zoomed-font-size": 5,
           "font-weight": "bold",
         },
@@ -137,9 +149,22 @@
     ];
   }
 
+  /* A flat graph needs no high box. */
+  function fold() {
+    const size = (axis) => {
+      const all = graph.nodes.map((node) => node[axis]);
+      return Math.max(...all) - Math.min(...all) + 140;
+    };
+    const wanted = (size("y") / size("x")) * canvas.clientWidth;
+    const most = canvas.clientHeight;
+    canvas.style.height = `${Math.round(Math.min(most, Math.max(220, wanted)))}px`;
+  }
+
   figure.hidden = false;
   document.querySelector(".muninn-answer")?.classList.add("muninn-drawn");
+  document.body.classList.add("muninn-has-graph");
   const coarse = matchMedia("(pointer: coarse)").matches;
+  fold();
   const cy = cytoscape({
     container: canvas,
     elements: elements(),
@@ -169,6 +194,9 @@
       cy.zoom(1.4);
       cy.center();
     }
+    // A large graph is small on the page: its letters less so.
+    const size = Math.min(14, 11 * Math.max(1, 0.85 / cy.zoom()));
+    cy.nodes(".node").style("font-size", size);
   }
 
   /* ---- choosing a node, from either side ---- */
@@ -217,7 +245,7 @@
     said.replaceChildren();
     said.setAttribute("aria-live", speak ? "polite" : "off");
     if (!node || node.empty()) {
-      said.textContent = said.dataset.empty;
+      said.textContent = said.dataset.empty + (coarse ? "" : " Ctrl and the wheel zoom.");
       return;
     }
     const data = node.data();
@@ -230,7 +258,7 @@
 
   function place(data) {
     if (data.rank === null) return "on the way to a result";
-    return `result ${data.rank}, ${data.seed ? "found by its own text" : "found through its relations"}`;
+    return `result ${data.rank}, ${data.seed ? "found by its own match" : "found mostly through its relations"}`;
   }
 
   cy.on("tap", "node.node", (event) => choose(event.target.id(), { scroll: true, speak: true }));
