@@ -37,8 +37,6 @@ class Ours(SqlSubject):
 
     def load_code(self) -> None:
         """All modules are imported on first use: use them."""
-        import usearch.index  # noqa: F401
-
         conn = self.connect(":memory:")
         conn.execute(self.create)
         query = np.ones(384, np.float32).tobytes()
@@ -71,17 +69,18 @@ class Engine(Subject):
     """
 
     def build(self, vectors: Any) -> None:
-        from sqlite_utils_muninn.vectors.engine import Graph
+        from sqlite_utils_muninn.vectors.engine import Graph, shape_for
         from sqlite_utils_muninn.vectors.options import COSINE, GraphOptions
 
         self.vectors = vectors
-        self.graph = Graph(384, GraphOptions(COSINE, M, EF_CONSTRUCTION))
+        options = GraphOptions(COSINE, M, EF_CONSTRUCTION)
+        self.graph = Graph(384, options, shape_for(vectors[:2_048], COSINE))
         self.graph.add(np.arange(1, len(vectors) + 1), vectors)
+        self.graph.link(len(vectors))
 
     def search(self, query: Any, k: int, ef: int | None) -> list[int]:
-        from sqlite_utils_muninn.vectors.engine import DEFAULT_EF
-
-        ids = self.graph.search(query, 2 * k, ef or DEFAULT_EF)
+        ids = self.graph.search(query, k, ef)
+        assert ids is not None
         order = np.argsort(-(self.vectors[ids - 1] @ query))[:k]
         found: list[int] = ids[order].tolist()
         return found
