@@ -18,6 +18,7 @@ def register(cli: click.Group) -> None:
     from .index import index
     from .models import register as register_models
     from .rerank import rerank
+    from .search import search
     from .similar import similar
 
     cli.add_command(embed)
@@ -31,5 +32,6 @@ def register(cli: click.Group) -> None:
     assert isinstance(muninn, click.Group)
     muninn.add_command(index)
     muninn.add_command(detach)
+    muninn.add_command(search)
     register_models(muninn)
     register_graph(muninn)

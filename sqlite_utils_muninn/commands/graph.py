@@ -29,7 +29,10 @@ CENTRALITIES = {
 
 def register(group: click.Group) -> None:
     """Hang the commands under a group, as `sqlite-utils muninn`."""
+    from .graph_declarations import register as register_declarations
+
     group.add_command(graph)
+    register_declarations(graph)
 
 
 @click.group()

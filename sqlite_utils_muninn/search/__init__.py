@@ -139,6 +139,6 @@ def propose(
     Found by foreign keys, full-text and vector tables and the names of columns. Raises ValueError
     where no table has texts.
     """
-    from .propose import propose as look
+    from .proposals import propose as look
 
     return look(conn, name, schema=schema, visible=visible)

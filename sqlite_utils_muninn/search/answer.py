@@ -24,6 +24,8 @@ class Seed(Node):
 
     rank: int
     """Its place among those that did, 1 is the best."""
+    is_named: bool = False
+    """Whether the query has its name."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Via:
         if self.seed is None:
             return ""
         if not self.path:
-            return f"{self.seed.label} matches the query itself, seed rank {self.seed.rank}"
+            why = "is named in the query" if self.seed.is_named else "matches the query itself"
+            return f"{why}, seed rank {self.seed.rank}"
         words = [self.seed.label]
         for step in self.path:
             words += [step.arrow(), step.target_label]

@@ -20,7 +20,7 @@ from .declared import KnowledgeGraph
 from .filters import filters, qualifying
 from .meaning import Meaning
 from .options import Options
-from .propose import propose
+from .proposals import propose
 from .reranking import Reranker, rerank
 from .stored import graph_named, graphs
 from .walk import Spread, Walk

@@ -121,10 +121,14 @@ class Told:
         if origin is None or loaded is None or seeds is None:
             node = self.node(item.place)
             rank = 1 + [i.place for i in self.ranked.items].index(item.place)
-            return Via(_seed(node, rank), 1.0)
+            is_named = item.candidate is not None and item.candidate.named is not None
+            return Via(_seed(node, rank, is_named), 1.0)
         at = np.flatnonzero(seeds.nodes == origin.nodes[0])
         first = self.node(places_of(loaded, np.array(origin.nodes[:1]))[0])
-        seed = _seed(first, int(seeds.rank[at[0]])) if len(at) else None
+        seed = None
+        if len(at):
+            is_named = seeds.candidates[at[0]].named is not None
+            seed = _seed(first, int(seeds.rank[at[0]]), is_named)
         steps = tuple(self._steps(loaded, origin))
         last = steps[-1].share if steps else 0.0
         return Via(seed, origin.direct, steps, max(0.0, 1 - origin.direct - last))
@@ -150,5 +154,5 @@ class Told:
         return steps
 
 
-def _seed(node: Node, rank: int) -> Seed:
-    return Seed(node.table, node.node, node.rowid, node.label, node.type, rank)
+def _seed(node: Node, rank: int, is_named: bool) -> Seed:
+    return Seed(node.table, node.node, node.rowid, node.label, node.type, rank, is_named)

@@ -47,6 +47,8 @@ class _Found:
     keys: list[_Key]
     fts: str | None = None
     vectors: str | None = None
+    indexed: tuple[str, ...] = ()
+    """The columns that those are made from."""
     ends: tuple[str, str] | None = None
 
     @property
@@ -68,8 +70,9 @@ def propose(
     """Return the graph that a file seems to hold. Nothing is written.
 
     Tables with a foreign key at each end, or columns named like source and target, are edges;
-    those that edges refer to, and those with full-text or vector tables, are nodes; a foreign key
-    from one node table to another is an edge, too. Raises ValueError where no table has texts.
+    those that edges refer to, those with full-text or vector tables, and those that these refer
+    to, are nodes; a foreign key from one node table to another is an edge, too. Raises ValueError
+    where no table has texts.
     """
     tables = _tables(conn, schema, visible)
     edges = {key: found for key, found in tables.items() if found.is_edges}
@@ -102,7 +105,10 @@ def _tables(conn: Any, schema: str, visible: Collection[str] | None) -> dict[str
             continue
         one = _Found(table, _keys(execute, schema, name))
         one.fts = _fts_over(name, full_texts)
-        one.vectors = _vectors_over(name, vectors)
+        over = _vectors_over(name, vectors)
+        one.vectors = over.name if over else None
+        searched = find_table(execute, schema, one.fts) if one.fts else None
+        one.indexed = (*(searched.columns if searched else ()), *(over.columns if over else ()))
         one.ends = None if table.kind == "virtual" else _ends(one)
         if table.kind == "table" or (one.is_indexed and name in (one.fts, one.vectors)):
             found[name.lower()] = one
@@ -130,9 +136,9 @@ def _fts_over(name: str, full_texts: dict[str, Any]) -> str | None:
     return over[0] if over else None
 
 
-def _vectors_over(name: str, vectors: Sequence[VectorTable]) -> str | None:
-    over = [t.name for t in vectors if t.source and t.source.lower() == name.lower()]
-    own = [t.name for t in vectors if t.kind == "hnsw_text" and not t.source and t.name == name]
+def _vectors_over(name: str, vectors: Sequence[VectorTable]) -> VectorTable | None:
+    over = [t for t in vectors if t.source and t.source.lower() == name.lower()]
+    own = [t for t in vectors if t.kind == "hnsw_text" and not t.source and t.name == name]
     found = over or own
     return found[0] if found else None
 
@@ -157,11 +163,22 @@ def _place(table: Table, column: str) -> int:
 def _node_tables(tables: dict[str, _Found], edges: dict[str, _Found]) -> dict[str, _Found]:
     wanted = {key.table.lower() for found in edges.values() for key in found.keys}
     wanted |= {name for name, found in tables.items() if found.is_indexed}
+    wanted = _with_referred(wanted, tables)
     nodes = {name: found for name, found in tables.items() if name in wanted and name not in edges}
     if not any(_text_columns(found) for found in nodes.values()):
         others = {name: found for name, found in tables.items() if name not in edges}
         nodes |= {name: found for name, found in others.items() if _text_columns(found)}
     return nodes
+
+
+def _with_referred(names: set[str], tables: dict[str, _Found]) -> set[str]:
+    """Names of tables, and of those that their foreign keys refer to, and so on."""
+    found, new = set(names), set(names)
+    while new:
+        keys = (key for name in new if name in tables for key in tables[name].keys)
+        new = {key.table.lower() for key in keys} - found
+        found |= new
+    return found
 
 
 def _text_columns(found: _Found) -> list[str]:
@@ -194,7 +211,10 @@ def _node(
     )
     kind = None if table.kind == "virtual" else _named(table, NODE_TYPES, but=(label,))
     keys = {key.column.lower() for key in found.keys}
-    text = [c for c in texts if c not in (kind, id_) and c.lower() not in keys]
+    indexed = {column.lower() for column in found.indexed}
+    text = [c for c in table.columns if c.lower() in indexed] or [
+        c for c in texts if c not in (kind, id_) and c.lower() not in keys
+    ]
     is_default = [id_] == list(table.keys) or (not table.keys and id_ == "rowid")
     return NodeTable(
         table.name,
