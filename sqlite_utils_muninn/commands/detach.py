@@ -23,7 +23,8 @@ def detach(path: str, out: str, silent: bool) -> None:
 
     Vector tables become plain tables of the same names: id, vector (a blob of
     little-endian 32-bit floats), metadata columns, and content where the text
-    is nowhere else. The table muninn_detached tells which models they are of.
+    is nowhere else; passages of long texts are in TABLE_passages. The table
+    muninn_detached tells which models they are of.
     Rows that were changed since they were embedded have no vector in the copy.
 
     For example:
@@ -38,7 +39,7 @@ def detach(path: str, out: str, silent: bool) -> None:
     if silent:
         return
     for table, count in counts.items():
-        click.echo(f"{table}: {count:,} vectors", err=True)
+        click.echo(f"{table}: {count:,} rows", err=True)
     if not counts:
         click.echo("There were no vector tables: a plain copy", err=True)
     for table in others:

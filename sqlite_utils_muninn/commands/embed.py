@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size", type=click.IntRange(1), default=256, show_default=True, help="Rows per commit"
 )
+@click.option(
+    "--chunk/--no-chunk",
+    default=None,
+    help="Split long texts into passages, each with a vector; the best one counts",
+)
+@click.option("--max-tokens", type=int, help="Most tokens of a passage  [default: 256]")
+@click.option("--overlap", type=int, help="Tokens that a passage shares with the one before it")
 @click.option("--force", is_flag=True, help="Embed everything anew, with another model or columns")
 @click.option("--full", is_flag=True, help="Read every text, not only those noted as changed")
 @click.option("--dry-run", is_flag=True, help="Show what would be done")
@@ -132,7 +139,7 @@ def _done(made: Plan, last: Progress | None, seconds: float) -> str:
     if last.deleted:
         parts.append(f"dropped {_rows(last.deleted)} that are gone")
     if last.truncated:
-        parts.append(f"{_rows(last.truncated)} longer than the model reads, cut")
+        parts.append(f"{_rows(last.truncated)} longer than the model reads, cut (--chunk splits)")
     if last.moved_on:
         parts.append(f"{_rows(last.moved_on)} changed meanwhile, run it again")
     return ", ".join(parts)

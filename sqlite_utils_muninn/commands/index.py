@@ -47,7 +47,8 @@ def index(
     TABLE is a vector table, or one that is embedded; without it, all are shown.
 
     "waiting" counts the rows that were added or changed since, and are not found until
-    sqlite-utils embed has run again. "memory" is in bytes. --recall builds a large table's
+    sqlite-utils embed has run again; "truncated" those longer than the model reads.
+    "memory" is in bytes. --recall builds a large table's
     neighbour graph first, which takes about a minute for 100,000 rows.
 
     For example:

@@ -6,12 +6,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import attach, quote
-from .options import INDEX, TEXT
+from .options import INDEX, TEXT, TEXT_RESERVED
+from .passages import Passages
 from .source import describe
 from .state import waiting
+from .storage import Storage
 from .tables import VectorTable, module_of, vector_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ..bridge import Database
@@ -32,8 +35,8 @@ def detach(conn: Any, out: Path, connect: Any) -> tuple[dict[str, int], list[str
     """Copy the database of `conn` to the new file `out`, with plain tables for vector tables.
 
     Each keeps its name and has id, vector, the metadata columns, and content where the text is
-    nowhere else. Rows whose text has changed since they were embedded are left out. `connect`
-    opens a file with the plugin on it.
+    nowhere else; the vectors of passages are in a table of their own. Rows whose text has changed
+    since they were embedded are left out. `connect` opens a file with the plugin on it.
 
     Returns the plain tables with their row counts, and virtual tables that are still there since
     they belong to other programs. Raises ValueError where `out` is there or a table is damaged;
@@ -70,7 +73,7 @@ def _make_plain(
         copy.execute(f"DROP TABLE {quote(table.name)}")
     others = _virtual_tables(copy)
     copy.execute(f"CREATE TABLE {ABOUT}({_ABOUT_COLUMNS})")
-    counts = {table.name: _copy(source, copy, table) for table in tables}
+    counts = dict(count for table in tables for count in _copy(source, copy, table))
     copy.execute("COMMIT")
     return counts, others
 
@@ -91,9 +94,15 @@ def _virtual_tables(copy: Database) -> list[str]:
     return others
 
 
-def _copy(source: Database, copy: Database, table: VectorTable) -> int:
-    """Make and fill the plain table of one vector table. Returns its rows."""
+def _copy(source: Database, copy: Database, table: VectorTable) -> Iterator[tuple[str, int]]:
+    """Make and fill the plain tables of one vector table. Gives their names and rows."""
     left_out = _stale(source, table)
+    yield table.name, _copy_rows(source, copy, table, left_out)
+    if table.cutting:
+        yield f"{table.name}_passages", _copy_passages(source, copy, table, left_out)
+
+
+def _copy_rows(source: Database, copy: Database, table: VectorTable, left_out: set[int]) -> int:
     columns = _columns(source, table)
     name = quote(table.name)
     declared = "".join(f", {quote(column)} {kind}" for column, kind in columns)
@@ -111,7 +120,28 @@ def _copy(source: Database, copy: Database, table: VectorTable) -> int:
         for row in source.execute(f"SELECT {wanted} FROM {name} WHERE rowid IN ({listed})"):
             copy.execute(f"INSERT INTO {name} VALUES ({marks})", row)
             count += 1
-    _tell(copy, table, count, len(left_out))
+    _tell(copy, table, table.name, count, len(left_out))
+    return count
+
+
+def _copy_passages(source: Database, copy: Database, table: VectorTable, left_out: set[int]) -> int:
+    """The vectors of passages, each with its row and its place in the text, in characters."""
+    name = f"{table.name}_passages"
+    copy.execute(
+        f'CREATE TABLE {quote(name)}(id INTEGER PRIMARY KEY, "row" INTEGER, '
+        '"start" INTEGER, "end" INTEGER, vector BLOB)'
+    )
+    storage = Storage(source, table.schema, table.name, table.kind, table.dimensions)
+    passages = Passages(storage)
+    count = 0
+    for ids, matrix in storage.blocks():
+        places = passages.rows_of(ids.tolist())
+        for id_, vector in zip(ids.tolist(), matrix, strict=True):
+            if id_ in places and places[id_][0] not in left_out:
+                row = (id_, *places[id_], vector.tobytes())
+                copy.execute(f"INSERT INTO {quote(name)} VALUES (?, ?, ?, ?, ?)", row)
+                count += 1
+    _tell(copy, table, name, count, 0)
     return count
 
 
@@ -135,27 +165,28 @@ def _ids(source: Database, table: VectorTable, last: int | None) -> list[int]:
 
 def _columns(source: Database, table: VectorTable) -> list[tuple[str, str]]:
     """The columns beside the id, with their types."""
-    if table.kind == TEXT:
-        own = table.source is None
-        # VACUUM may renumber such a source: then only the text tells which row is meant.
-        if (
-            own
-            or not describe(
-                source.execute, table.schema, str(table.source), table.columns
-            ).is_stable
-        ):
-            return [("vector", "BLOB"), ("content", "TEXT")]
-        return [("vector", "BLOB")]
     nodes = source.execute(f"PRAGMA table_info({quote(table.name + '_nodes')})")
-    return [("vector", "BLOB"), *((row[1], row[2]) for row in nodes if row[1] != "id")]
+    ours = TEXT_RESERVED if table.kind == TEXT else {"id"}
+    metadata = [(row[1], row[2]) for row in nodes if row[1] not in ours]
+    vector = [] if table.cutting else [("vector", "BLOB")]
+    return [*vector, *([("content", "TEXT")] if _keeps_text(source, table) else []), *metadata]
 
 
-def _tell(copy: Database, table: VectorTable, count: int, left_out: int) -> None:
+def _keeps_text(source: Database, table: VectorTable) -> bool:
+    if table.kind != TEXT:
+        return False
+    if table.source is None:
+        return True
+    # VACUUM may renumber such a source: then only the text tells which row is meant.
+    return not describe(source.execute, table.schema, table.source, table.columns).is_stable
+
+
+def _tell(copy: Database, table: VectorTable, name: str, count: int, left_out: int) -> None:
     copy.execute(
         f"INSERT INTO {ABOUT} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            table.name,
-            table.source,
+            name,
+            table.source if name == table.name else table.name,
             ", ".join(table.columns) or None,
             table.model,
             table.sha256,

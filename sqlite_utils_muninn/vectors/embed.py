@@ -8,15 +8,16 @@ stopped, and others can write while the model works.
 
 from __future__ import annotations
 
+import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..bridge import attach, quote
+from .deferred import prepared
 from .difference import Difference, Embedded, everything, noted, settle
 from .embedder import Embedder, Fingerprint, Models, remember
-from .options import TEXT
+from .options import TEXT, Cutting
 from .pending import Watch
 from .source import Source, describe
 from .tables import VectorTable, vector_tables
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..bridge import Database
+    from .passages import Made
 
 BATCH_SIZE = 256
 _DELETED = 500  # rows deleted in one statement
@@ -40,6 +42,9 @@ class Wish:
     name: str | None = None  # of the vector table
     where: str | None = None
     dimensions: int | None = None
+    chunk: bool | None = None  # split long texts; None: as the table does
+    max_tokens: int | None = None  # of a passage
+    overlap: int | None = None
     force: bool = False  # replace vectors of another model or other columns
     full: bool = False  # look at every text, not only at those noted as changed
     schema: str = "main"
@@ -54,6 +59,8 @@ class Plan:
     name: str
     embedder: Embedder
     is_new: bool
+    cutting: Cutting | None = None
+    """How texts are split; None: they are not."""
     replaces: VectorTable | None = None
     """The table that is dropped first: another model, other columns, other dimensions."""
     difference: Difference = field(default_factory=Difference)
@@ -62,11 +69,16 @@ class Plan:
         """The vector table and its source."""
         return Embedded(self.db.execute, self.source, self.name, self.embedder.fingerprint)
 
-    def watch(self) -> Watch:
-        """The notes of what changed. The vector table must be there."""
+    @property
+    def id(self) -> str:
+        """The id of the vector table, which must be there."""
         config = f"{quote(self.source.schema)}.{quote(self.name + '_config')}"
         ((id_,),) = self.db.execute(f"SELECT value FROM {config} WHERE key = 'id'")
-        return Watch(self.db.execute, self.source.schema, id_)
+        return str(id_)
+
+    def watch(self) -> Watch:
+        """The notes of what changed. The vector table must be there."""
+        return Watch(self.db.execute, self.source.schema, self.id)
 
     @property
     def warning(self) -> str | None:
@@ -115,8 +127,9 @@ def plan(conn: Any, wish: Wish, models: Models) -> Plan:
     mark = Fingerprint.of(model, wish.model, wish.dimensions)
     there = _existing(db, wish, name)
     made = Plan(db, source, name, Embedder(model, mark, models.host, db.check), there is None)
+    made.cutting = _cutting(wish, there, made.embedder)
     if there is not None:
-        difference = _difference(there, source, mark)
+        difference = _difference(there, source, mark) or _other_passages(there, made.cutting)
         if difference and not wish.force:
             raise ValueError(
                 f"{name!r} {difference}; --force embeds everything anew, --name makes another table"
@@ -156,6 +169,27 @@ def _difference(there: VectorTable, source: Source, mark: Fingerprint) -> str | 
     if there.dimensions != mark.dimensions:
         return f"has {there.dimensions} dimensions, not {mark.dimensions}"
     return None
+
+
+def _cutting(wish: Wish, there: VectorTable | None, embedder: Embedder) -> Cutting | None:
+    """How texts are to be split: as asked for, else as the table does already."""
+    given = wish.max_tokens is not None or wish.overlap is not None
+    if wish.chunk is False and given:
+        raise ValueError("max_tokens and overlap are of passages: leave them out, or ask for those")
+    if wish.chunk or given:
+        return embedder.cutting(Cutting(wish.max_tokens, wish.overlap or 0))
+    return there.cutting if there and wish.chunk is None else None
+
+
+def _other_passages(there: VectorTable, wanted: Cutting | None) -> str | None:
+    if there.cutting == wanted:
+        return None
+    if there.cutting is None:
+        return "has one vector for each row"
+    return (
+        f"has a vector for each passage of {there.cutting.max_tokens} tokens, "
+        f"{there.cutting.overlap} of them shared"
+    )
 
 
 def _kept_fingerprint(db: Database, there: VectorTable) -> Fingerprint:
@@ -210,8 +244,15 @@ def _make_table(made: Plan) -> None:
     columns = "".join(f", content_column={_literal(c)}" for c in made.source.columns)
     made.db.execute(
         f"CREATE VIRTUAL TABLE {name} USING {TEXT}(model={_literal(mark.name)}, "
-        f"dim={mark.dimensions}, content={_literal(made.source.table)}{columns})"
+        f"dim={mark.dimensions}, content={_literal(made.source.table)}{columns}"
+        f"{_passages(made.cutting)})"
     )
+
+
+def _passages(cutting: Cutting | None) -> str:
+    if cutting is None:
+        return ""
+    return f", chunk=true, max_tokens={cutting.max_tokens}, overlap={cutting.overlap}"
 
 
 def _literal(text: str) -> str:
@@ -236,28 +277,37 @@ def _embed_batch(made: Plan, ids: Sequence[int], progress: Progress) -> None:
         for id_, text in made.source.texts(made.db.execute, ids).items()
         if text is not None
     }
-    vectors, long = made.embedder.documents(list(texts.values()))
-    blobs = np.ascontiguousarray(vectors, dtype="<f4")
-    rows = {
-        id_: (id_, text, blob.tobytes(), int(cut))
-        for (id_, text), blob, cut in zip(texts.items(), blobs, long, strict=True)
-    }
-    _transaction(made.db, lambda: _write(made, rows, texts))
+    done = made.embedder.passages(list(texts.values()), made.cutting)
+    table = made.table()
+    written: list[int] = []
+    with _ready(made, {table.hash(text): m for text, m in zip(texts.values(), done, strict=True)}):
+        _transaction(made.db, lambda: written.extend(_write(made, texts)))
     progress.done += len(ids)
-    progress.truncated += sum(long)
-    progress.moved_on += len(ids) - len(rows)
+    progress.truncated += sum(each.is_cut for each in done)
+    progress.moved_on += len(ids) - len(written)
 
 
-def _write(made: Plan, rows: dict[int, tuple[int, str, bytes, int]], texts: dict[int, str]) -> None:
-    """Store a batch, except for rows that were changed while the model worked."""
-    now = made.source.texts(made.db.execute, list(rows))
-    name = f"{quote(made.source.schema)}.{quote(made.name)}"
-    sql = f"INSERT OR REPLACE INTO {name}(rowid, content, vector, truncated) VALUES (?, ?, ?, ?)"
-    for id_ in list(rows):
-        if now.get(id_) == texts[id_]:
-            made.db.execute(sql, rows[id_])
-        else:
-            del rows[id_]
+@contextmanager
+def _ready(made: Plan, vectors: dict[bytes | None, Made]) -> Iterator[None]:
+    """Let the vector table find the vectors of some texts, by their hash, when it asks."""
+    key = (made.source.schema, made.id)
+    prepared(made.db)[key] = {hashed: each for hashed, each in vectors.items() if hashed}
+    try:
+        yield
+    finally:
+        del prepared(made.db)[key]
+
+
+def _write(made: Plan, texts: dict[int, str]) -> list[int]:
+    """Store those rows of a batch that were not changed while the model worked."""
+    now = made.source.texts(made.db.execute, list(texts))
+    same = [id_ for id_ in texts if now.get(id_) == texts[id_]]
+    made.db.execute(
+        f"INSERT OR REPLACE INTO {quote(made.source.schema)}.{quote(made.name)}(rowid) "
+        "SELECT value FROM json_each(?)",
+        (json.dumps(same),),
+    )
+    return same
 
 
 def _transaction(db: Database, work: Any) -> None:

@@ -19,11 +19,9 @@ L2, COSINE, INNER_PRODUCT = "l2", "cosine", "inner_product"
 METRICS = (L2, COSINE, INNER_PRODUCT)
 MOST_DIMENSIONS = 8192  # sqlite-vec's limit for one vector column
 RESERVED = frozenset(
-    {
-        *("rowid", "id", "vector", "distance", "content", "k", "ef_search"),
-        *("hash", "truncated", "chunk", "first", "passages"),
-    }
+    {"vector", "distance", "content", "truncated", "k", "ef_search", "rowid", "id", "hash"}
 )
+TEXT_RESERVED = RESERVED | {"chunk", "first", "passages"}
 
 LEAST_TOKENS, MOST_TOKENS = 16, 1_000_000  # of a passage
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -239,6 +237,6 @@ def _column(owner: str, argument: str) -> Column:
         raise ValueError(
             f"{owner}: column '{name}' has type '{match[2]}', it may be {', '.join(_TYPES)}"
         )
-    if name.casefold() in RESERVED:
+    if name.casefold() in (TEXT_RESERVED if owner == TEXT else RESERVED):
         raise ValueError(f"{owner}: column name '{name}' is taken by the table itself")
     return Column(name, kind)

@@ -12,6 +12,7 @@ from . import building
 from .difference import Difference, Embedded, everything, noted
 from .embedder import Fingerprint
 from .index import SCANNED_FLOATS
+from .options import TEXT
 from .pending import Watch
 from .reader import Reader
 from .shared import connection
@@ -45,6 +46,8 @@ class State:
     """Bytes of its index in memory, as far as it is built now; None: its source is gone."""
     log: int
     """Changes that are kept for other connections to follow."""
+    truncated: int | None
+    """Texts that are longer than the model reads, and were cut; None: there are no texts."""
     waiting: int | None
     """Rows that are not found until they are embedded (again); None: its texts are its own,
     or their table is gone."""
@@ -83,9 +86,15 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
         GRAPH if vectors * table.dimensions > SCANNED_FLOATS else SCAN,
         index.bytes if index is not None else None,
         storage.db.execute(f"SELECT count(*) FROM {storage.name('log')}")[0][0],
+        _truncated(storage) if table.kind == TEXT else None,
         difference.todo if difference else None,
         recall,
     )
+
+
+def _truncated(storage: Storage) -> int:
+    sql = f"SELECT count(*) FROM {storage.name('nodes')} WHERE truncated"
+    return int(storage.db.execute(sql)[0][0])
 
 
 def waiting(db: Database, table: VectorTable) -> Difference | None:
@@ -120,7 +129,9 @@ def _recall(reader: Reader, index: Index, sample: int) -> float | None:
     """Recall@10 over rows of the table that are searched for; each finds itself besides."""
     while not building.wait(index, timeout=0.2):
         reader.storage.check()
-    ids = reader.storage.ids()
+    vectors = reader.storage.vectors("_rowids")
+    rows = reader.storage.db.execute(f"SELECT rowid FROM {vectors} ORDER BY rowid")
+    ids = np.array([row[0] for row in rows], np.int64)
     spread = np.linspace(0, max(0, len(ids) - 1), min(sample, len(ids)))
     _, queries = reader.storage.read(ids[spread.astype(np.int64)])
     shares = [_share(reader, query) for query in queries]

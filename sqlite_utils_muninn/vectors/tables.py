@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
-from .options import INDEX, TEXT
+from .options import INDEX, TEXT, Cutting
 from .pending import watched_tables
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class VectorTable:
     """The table whose texts are embedded, as it is called now; None: they are its own."""
     columns: tuple[str, ...] = ()
     """The columns of the source that are embedded."""
+    cutting: Cutting | None = None
+    """How texts are split into passages; None: they are not."""
 
 
 def module_of(sql: str) -> str:
@@ -99,11 +101,18 @@ def _read(execute: Any, schema: str, name: str, kind: str) -> VectorTable | None
             sha256=config.get("sha256"),
             source=config.get("content"),
             columns=_strings(json.loads(config.get("content_columns") or "[]")),
+            cutting=_cutting(config),
         )
     except Exception as error:
         if "locked" in str(error) or "interrupted" in str(error):
             raise
         return None
+
+
+def _cutting(config: dict[str, Any]) -> Cutting | None:
+    if "max_tokens" not in config:
+        return None
+    return Cutting(int(config["max_tokens"]), int(config["overlap"]))
 
 
 def _text(value: object) -> str:

@@ -43,7 +43,7 @@ def test_the_copy_needs_no_plugin(run: Any, filled: Path, sql: Any, tmp_path: Pa
     before = filled.read_bytes()
     result = run("muninn", "detach", filled, out)
     assert result.exit_code == 0, result.output
-    assert "articles_vectors: 1,200 vectors" in result.output
+    assert "articles_vectors: 1,200 rows" in result.output
     assert filled.read_bytes() == before
     virtual = plain(out, "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage = 0")
     assert virtual == [("words",)]
@@ -67,6 +67,40 @@ def test_the_copy_needs_no_plugin(run: Any, filled: Path, sql: Any, tmp_path: Pa
     ]
     with closing(sqlite3.connect(out)) as conn:
         conn.execute("UPDATE articles SET title = 'written' WHERE id = 1")
+
+
+def test_passages_and_metadata_are_plain_too(
+    run: Any, news: Path, sql: Any, tmp_path: Path
+) -> None:
+    long = "A first sentence of eight words is this. Then comes another one of that kind."
+    sql("UPDATE articles SET body = ? WHERE id = 7", long)
+    result = run("embed", news, "articles", "body", "-m", "tiny", "-s", "--max-tokens", "16")
+    assert result.exit_code == 0, result.output
+    sql("CREATE VIRTUAL TABLE own USING hnsw_text(model=tiny, chunk=true, +year INT)")
+    sql("INSERT INTO own(rowid, content, year) VALUES (3, ?, 1999)", long)
+    sql("UPDATE articles SET body = 'changed' WHERE id = 8")
+    out = tmp_path / "plain.db"
+    result = run("muninn", "detach", news, out)
+    assert result.exit_code == 0, result.output
+    assert "articles_vectors: 1,199 rows" in result.output
+    assert plain(out, "SELECT * FROM own") == [(3, long, 1999)]
+    assert plain(out, "SELECT count(*), min(id), max(id) FROM articles_vectors") == [
+        (1199, 1, 1200)
+    ]
+    rows = plain(
+        out,
+        'SELECT "start", "end", length(vector) FROM articles_vectors_passages '
+        'WHERE "row" = 7 ORDER BY id',
+    )
+    assert len(rows) > 1
+    assert (rows[0][0], rows[-1][1]) == (0, len(long))
+    assert {size for *_, size in rows} == {128}
+    assert plain(out, 'SELECT count(*) FROM articles_vectors_passages WHERE "row" = 8') == [(0,)]
+    about = 'SELECT source, model, left_out FROM muninn_detached WHERE "table" = ?'
+    names = [("articles_vectors",), ("articles_vectors_passages",)]
+    with closing(sqlite3.connect(out)) as conn:
+        found = [conn.execute(about, name).fetchone() for name in names]
+    assert found == [("articles", "tiny", 1), ("articles_vectors", "tiny", 0)]
 
 
 def test_the_copy_is_one_file_of_about_the_same_size(

@@ -64,6 +64,7 @@ def test_an_embedded_table(run: Any, embedded: Path, sql: Any) -> None:
         "engine": "exact scan",
         "memory": 0,
         "log": 0,
+        "truncated": 0,
         "waiting": 0,
         "recall": None,
     }

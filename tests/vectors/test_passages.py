@@ -13,6 +13,7 @@ from sqlite_utils_muninn.settings import Host
 from sqlite_utils_muninn.vectors.sql import text_module
 
 from .embedders import Shelf, Words
+from .test_embed import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,3 +245,33 @@ def test_spans_that_a_file_claims_do_no_harm(docs: Any) -> None:
     assert json.dumps(rows)
     docs.execute("DELETE FROM docs WHERE rowid = 2")
     docs.execute("UPDATE docs SET content = 'new' WHERE rowid = 1")
+
+
+def test_rows_are_embedded_in_passages_and_again_only_where_they_changed(
+    connect: Connect, path: Path
+) -> None:
+    desk = Desk(connect, path)
+    desk.model.context = 16
+    desk.conn.execute("UPDATE docs SET body = ? WHERE id % 2", (BOOK,))
+    with pytest.raises(ValueError, match="overlap must be 0 to 8"):
+        desk.plan(chunk=True, overlap=9)
+    with pytest.raises(ValueError, match="are of passages"):
+        desk.plan(chunk=False, overlap=3)
+    last = desk.embed(chunk=True)[-1]
+    assert (last.done, last.truncated) == (50, 0)
+    sql = "SELECT rowid, chunk FROM docs_vectors WHERE content MATCH ? AND k = 1"
+    assert desk.conn.execute(sql, (COW,)).fetchall() == [(1, COW)]
+    ((count,),) = desk.conn.execute("SELECT count(*) FROM docs_vectors_passages")
+    assert count == 25 * 4 + 25
+    desk.model.batches.clear()
+    desk.conn.execute("UPDATE docs SET body = ? WHERE id = 2", (f"{TAX} {FOX}",))
+    assert desk.counts() == (0, 1, 0, 49)  # nothing is said of passages: they stay
+    desk.embed()
+    assert desk.model.texts == [TAX, FOX]
+    desk.conn.execute("INSERT INTO docs_vectors(docs_vectors) VALUES ('integrity-check')")
+    with pytest.raises(ValueError, match="has a vector for each passage of 16 tokens, 0 of them"):
+        desk.plan(chunk=False)
+    desk.embed(chunk=False, force=True)
+    assert desk.conn.execute("SELECT sum(truncated) FROM docs_vectors").fetchone() == (26,)
+    with pytest.raises(ValueError, match="has one vector for each row; --force embeds everything"):
+        desk.plan(chunk=True)
