@@ -23,7 +23,7 @@ setup(
     ext_modules=[
         extension("sqlite_utils_muninn.bridge", "_vtbridge"),
         extension("sqlite_utils_muninn.graph", "_kernels", "-O3"),
-        extension("sqlite_utils_muninn.models", "_encoder", "-O3", "-fno-math-errno"),
+        extension("sqlite_utils_muninn.models", "_encoder", "-O3", "-ffp-contract=off"),
         # No fused multiply-add: the same rows make the same index on every machine.
         extension("sqlite_utils_muninn.vectors", "_hnsw", "-O3", "-ffp-contract=off"),
     ],

@@ -2,7 +2,8 @@
 
 Environment: `MUNINN_MODELS_DIR` (where GGUF files live), `MUNINN_THREADS` (how many cores bulk
 work may use), `MUNINN_MODELS_MEMORY` (bytes that models in memory may take), `MUNINN_GPU_LAYERS`
-(layers of a model that go to a graphics card), `MUNINN_GRAPH_MEMORY` and `MUNINN_GRAPH_CACHE`
+(layers of a model that go to a graphics card), `MUNINN_ENCODER` (what computes small models on
+the CPU), `MUNINN_GRAPH_MEMORY` and `MUNINN_GRAPH_CACHE`
 (bytes that one graph call, and all graphs that are kept for the next call, may take); keys and
 addresses of servers that embed, under the names that their makers gave them. Everything below this
 file is handed values and reads no configuration itself.
@@ -65,6 +66,17 @@ def default_gpu_layers() -> int | None:
     if not named.isdecimal():
         raise ValueError(f"MUNINN_GPU_LAYERS must be a whole number, got {named!r}")
     return int(named)
+
+
+ENCODERS = ("auto", "int8", "llama.cpp")
+
+
+def default_encoder() -> str:
+    """What computes small encoders: `MUNINN_ENCODER`, else "auto", which goes by the file."""
+    named = os.environ.get("MUNINN_ENCODER") or "auto"
+    if named not in ENCODERS:
+        raise ValueError(f"MUNINN_ENCODER must be one of {', '.join(ENCODERS)}, got {named!r}")
+    return named
 
 
 def of_server(variable: str) -> str | None:

@@ -15,6 +15,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
+from sqlite_utils_muninn.models import batches, encoder
 from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.models.limits import limits
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from sqlite_utils_muninn.models.files.header import Header
     from sqlite_utils_muninn.models.llama import Context, Weights
+
+    AnyContext = Context | encoder.EncoderContext
 
 SMALLEST = 256  # tokens; contexts have this size or a power of two above it
 KEPT = 2048
@@ -53,9 +56,10 @@ class Engine:
         self._loading = threading.Lock()
         self._state = threading.Condition()
         self._weights: Weights | None = None
+        self._encoder: encoder.Encoder | None = None
         self._is_reserved = False
-        self._idle: list[Context] = []
-        self._busy: set[Context] = set()
+        self._idle: list[AnyContext] = []
+        self._busy: set[AnyContext] = set()
         self._making = 0
         self._line: list[object] = []
         self._users = 0
@@ -64,6 +68,21 @@ class Engine:
     @property
     def is_loaded(self) -> bool:
         return self._weights is not None
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether this file is computed by `encoder.py`: decided when it is loaded."""
+        return self._encoder is not None
+
+    @property
+    def most_texts(self) -> int:
+        """Texts of one batch."""
+        return encoder.SEQUENCES if self._encoder else llama_sequences()
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of one batch, unless one text alone has more."""
+        return encoder.TOKENS if self._encoder else batches.TOKENS
 
     @property
     def takes_memory(self) -> bool:
@@ -87,21 +106,32 @@ class Engine:
                 self._state.notify_all()
 
     def _load(self) -> Weights:
-        from sqlite_utils_muninn.models.llama import Weights
-
         with self._loading:
             if self._closed:
                 raise ModelFileError("models cannot be used while the process ends")
             if self._weights is None:
                 _reserve(self)
                 try:
-                    self._weights = Weights(self.header.path, limits.gpu_layers)
+                    self._weights = self._read()
                 finally:
                     self._is_reserved = False
             return self._weights
 
+    def _read(self) -> Weights:
+        from sqlite_utils_muninn.models.llama import Weights
+
+        is_int8 = encoder.serves(self.header, self.pooling)
+        weights = Weights(self.header.path, limits.gpu_layers, vocabulary_only=is_int8)
+        if is_int8:
+            try:
+                self._encoder = encoder.Encoder(self.header, self.pooling)
+            except BaseException:
+                weights.close()
+                raise
+        return weights
+
     @contextlib.contextmanager
-    def context(self, tokens: int, check: Callable[[], None]) -> Iterator[Context]:
+    def context(self, tokens: int, check: Callable[[], None]) -> Iterator[AnyContext]:
         """Lend a context for so many tokens, waiting for one while `check` does not raise."""
         with self.weights() as weights:
             context = self._take(weights, tokens, check)
@@ -110,9 +140,7 @@ class Engine:
             finally:
                 self._give_back(context)
 
-    def _take(self, weights: Weights, tokens: int, check: Callable[[], None]) -> Context:
-        from sqlite_utils_muninn.models.llama import Context
-
+    def _take(self, weights: Weights, tokens: int, check: Callable[[], None]) -> AnyContext:
         with self._state:
             self._wait_in_line(check)
             fitting = [context for context in self._idle if context.size >= tokens]
@@ -122,15 +150,22 @@ class Engine:
                 self._busy.add(context)
                 return context
             self._making += 1
-        made: Context | None = None
+        made: AnyContext | None = None
         try:
-            made = Context(weights, size_for(tokens), self.pooling)
+            made = self._make(weights, tokens)
         finally:
             with self._state:
                 self._making -= 1
                 if made:
                     self._busy.add(made)
         return made
+
+    def _make(self, weights: Weights, tokens: int) -> AnyContext:
+        if self._encoder:
+            return encoder.EncoderContext(self._encoder)
+        from sqlite_utils_muninn.models.llama import Context
+
+        return Context(weights, size_for(tokens), self.pooling)
 
     def _wait_in_line(self, check: Callable[[], None]) -> None:
         """Return when a context may be taken, first come, first served.
@@ -152,8 +187,8 @@ class Engine:
         if self._closed:
             raise ModelFileError("models cannot be used while the process ends")
 
-    def _give_back(self, context: Context) -> None:
-        surplus: list[Context] = []
+    def _give_back(self, context: AnyContext) -> None:
+        surplus: list[AnyContext] = []
         with self._state:
             self._busy.discard(context)
             if context.size > KEPT:
@@ -183,6 +218,9 @@ class Engine:
         for context in self._idle:
             context.close()
         self._idle.clear()
+        if self._encoder:
+            self._encoder.close()
+            self._encoder = None
         if self._weights:
             self._weights.close()
             self._weights = None
@@ -202,6 +240,13 @@ class Engine:
                 self._state.wait(_POLL)
             if not self._users:
                 self._free()
+
+
+def llama_sequences() -> int:
+    """Return how many texts a batch of llama.cpp's may have."""
+    from sqlite_utils_muninn.models.llama import SEQUENCES
+
+    return SEQUENCES
 
 
 def size_for(tokens: int) -> int:

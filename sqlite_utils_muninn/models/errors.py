@@ -7,6 +7,10 @@ class ModelFileError(ValueError):
     """A model could not be found, fetched, made, checked or recorded."""
 
 
+class Aborted(Exception):
+    """A computation was stopped by its context's abort flag."""
+
+
 class UnknownModelError(ModelFileError):
     """No model of that name is in the catalogue or installed."""
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlite_utils_muninn.settings import default_gpu_layers, default_models_memory
+from sqlite_utils_muninn.settings import (
+    default_encoder,
+    default_gpu_layers,
+    default_models_memory,
+)
 
 
 @dataclass
@@ -21,6 +25,9 @@ class Limits:
     """
     gpu_layers: int | None = field(default_factory=default_gpu_layers)
     """Layers to put on a graphics card, where llama.cpp was built for one; None leaves it to it."""
+
+    encoder: str = field(default_factory=default_encoder)
+    """What computes small encoders on the CPU: "auto", "int8" or "llama.cpp" (`encoder.py`)."""
 
 
 limits = Limits()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.models.errors import ModelFileError
+from sqlite_utils_muninn.models.errors import Aborted, ModelFileError
 from sqlite_utils_muninn.models.files.ggml import POOLING_NUMBERS
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ _CUT_MARGIN = 64  # tokens
 
 class LlamaMissingError(ImportError):
     """llama-cpp-python is not installed, or cannot be loaded."""
-
-
-class Aborted(Exception):
-    """A computation was stopped by its context's abort flag."""
 
 
 @cache
@@ -121,8 +117,12 @@ def _c_library() -> Any:
 class Weights:
     """A loaded model file and its vocabulary. Its methods may be called by any thread."""
 
-    def __init__(self, path: Path, gpu_layers: int | None = None) -> None:
+    def __init__(
+        self, path: Path, gpu_layers: int | None = None, *, vocabulary_only: bool = False
+    ) -> None:
         """Load a file whose header was read and that a subprocess has opened before.
+
+        With `vocabulary_only` it can tokenize, and no context can be made of it.
 
         Raises ModelFileError with llama.cpp's own reason, LlamaMissingError.
         """
@@ -130,6 +130,7 @@ class Weights:
         params = self._lib.llama_model_default_params()
         if gpu_layers is not None:
             params.n_gpu_layers = gpu_layers
+        params.vocab_only = vocabulary_only
         with _collected() as lines:
             self.handle = self._lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self.handle:

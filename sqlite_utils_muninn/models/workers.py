@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sqlite_utils_muninn.models import llama
 from sqlite_utils_muninn.models.batches import plan
 from sqlite_utils_muninn.models.engine import SMALLEST
-from sqlite_utils_muninn.models.errors import ModelFileError
+from sqlite_utils_muninn.models.errors import Aborted, ModelFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlite_utils_muninn.models.engine import Engine
+    from sqlite_utils_muninn.models.engine import AnyContext, Engine
 
 _POLL = 0.02  # seconds
 
@@ -34,7 +33,7 @@ def compute(
     """
     threads = max(1, min(threads, engine.capacity))
     lengths = np.fromiter((len(ids) for ids in texts), np.int64, len(texts))
-    batches = plan(lengths, threads, llama.SEQUENCES)
+    batches = plan(lengths, threads, engine.most_texts, engine.most_tokens)
     if len(batches) == 1 and lengths.sum() <= SMALLEST:
         return _compute_here(engine, texts, batches[0], check)
     job = _Job(engine, texts, batches)
@@ -51,7 +50,7 @@ def _compute_here(
     with engine.context(tokens, check) as context:
         try:
             found = context.embed([texts[row] for row in rows])
-        except llama.Aborted:  # nothing else aborts what runs here
+        except Aborted:  # nothing else aborts what runs here
             raise ModelFileError("models cannot be used while the process ends") from None
     out = np.empty_like(found)
     out[rows] = found
@@ -75,7 +74,7 @@ class _Job:
         self.lock = threading.Condition()
         self.running = 0
         self.next = 0
-        self.computing: set[llama.Context] = set()
+        self.computing: set[AnyContext] = set()
         self.stopped = False
         self.error: BaseException | None = None
 
@@ -166,7 +165,7 @@ class _Job:
                 self.computing.add(context)
             try:
                 return context.embed(texts)
-            except llama.Aborted:
+            except Aborted:
                 raise _Stopped from None
             finally:
                 with self.lock:

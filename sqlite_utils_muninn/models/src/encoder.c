@@ -1,0 +1,121 @@
+/* Making encoders and running them, called through ctypes. The caller checks sizes. */
+
+#include "encoder.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__GNUC__)
+#define EXPORTED __attribute__((visibility("default")))
+#else
+#define EXPORTED __declspec(dllexport)
+#endif
+
+typedef struct {
+    const char *name;
+    Forward *forward;
+} Code;
+
+/* Return the code that this CPU can run, the best as number 0; without a name behind the last. */
+static Code code(int number) {
+#ifdef HAS_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && number-- == 0)
+        return (Code){"AVX-512 VNNI", forward_avx512};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("avxvnni") && number-- == 0)
+        return (Code){"AVX-VNNI", forward_avxvnni};
+#endif
+    (void)number;
+    return (Code){NULL, NULL};
+}
+
+EXPORTED const char *muninn_encoder_instructions(int number) {
+    return code(number).name;
+}
+
+EXPORTED void muninn_encoder_free(Encoder *encoder) {
+    for (int i = 0; encoder && encoder->layer && i < encoder->layers; i++) {
+        Layer *layer = encoder->layer + i;
+        Dense *dense[] = {&layer->qkv, &layer->output, &layer->up, &layer->down};
+        for (int k = 0; k < 4; k++) {
+            free(dense[k]->packed);
+            free(dense[k]->scale);
+        }
+        free(layer->attention.gain);
+        free(layer->final.gain);
+    }
+    if (encoder) {
+        free(encoder->first.gain);
+        free(encoder->layer);
+    }
+    free(encoder);
+}
+
+EXPORTED Encoder *muninn_encoder_new(int layers, int width, int heads, int inner, float epsilon) {
+    Encoder *encoder = calloc(1, sizeof(*encoder));
+    if (encoder) {
+        *encoder = (Encoder){layers, width, heads, inner, epsilon, {NULL, NULL},
+                             calloc(layers, sizeof(Layer))};
+        if (encoder->layer) return encoder;
+    }
+    free(encoder);
+    return NULL;
+}
+
+/* Quantize one output's weights and put them where they belong in the panels. */
+static void pack_row(Dense *dense, int output, const float *weights) {
+    float peak = 0;
+    for (int k = 0; k < dense->inputs; k++) peak = fmaxf(peak, fabsf(weights[k]));
+    const float scale = peak / 127.0f, inverse = peak > 0 ? 127.0f / peak : 0.0f;
+    uint8_t *panel = dense->packed + (size_t)(output / PANEL) * PANEL * dense->inputs;
+    int32_t total = 0;
+    for (int k = 0; k < dense->inputs; k++) {
+        float exact = weights[k] * inverse;
+        int whole = (int)(exact + (exact < 0 ? -0.5f : 0.5f));
+        total += whole;
+        panel[k / 4 * 4 * PANEL + output % PANEL * 4 + k % 4] = (uint8_t)(whole + 128);
+    }
+    dense->scale[output] = scale;
+    dense->sum[output] = scale * (float)total;
+}
+
+/* which: 0 queries, keys and values, 1 output of attention, 2 up, 3 down. weights: finite floats,
+ * [outputs][inputs]. Returns 0, or -1 without memory. */
+EXPORTED int muninn_encoder_set_dense(Encoder *encoder, int layer, int which, int outputs,
+                                      int inputs, const float *weights, const float *bias) {
+    Layer *of = encoder->layer + layer;
+    Dense *dense = (Dense *[]){&of->qkv, &of->output, &of->up, &of->down}[which];
+    dense->outputs = outputs;
+    dense->inputs = inputs;
+    dense->packed = malloc((size_t)outputs * inputs);
+    dense->scale = malloc(3 * (size_t)outputs * sizeof(float));
+    if (!dense->packed || !dense->scale) return -1;
+    dense->sum = dense->scale + outputs;
+    dense->bias = dense->sum + outputs;
+    memcpy(dense->bias, bias, (size_t)outputs * sizeof(float));
+    for (int i = 0; i < outputs; i++) pack_row(dense, i, weights + (size_t)i * inputs);
+    return 0;
+}
+
+/* which: 0 behind attention, 1 behind the layer; of layer -1: that of the embeddings. */
+EXPORTED int muninn_encoder_set_norm(Encoder *encoder, int layer, int which, const float *gain,
+                                     const float *bias) {
+    const size_t width = encoder->width;
+    Norm *norm = &encoder->first;
+    if (layer >= 0) norm = which ? &encoder->layer[layer].final : &encoder->layer[layer].attention;
+    norm->gain = malloc(2 * width * sizeof(float));
+    if (!norm->gain) return -1;
+    norm->bias = norm->gain + width;
+    memcpy(norm->gain, gain, width * sizeof(float));
+    memcpy(norm->bias, bias, width * sizeof(float));
+    return 0;
+}
+
+EXPORTED int muninn_encoder_run(const Encoder *encoder, int number, float *hidden,
+                                const int32_t *lengths, int texts, const volatile char *stop) {
+    Forward *forward = code(number).forward;
+    return forward ? forward(encoder, hidden, lengths, texts, stop) : -1;
+}
