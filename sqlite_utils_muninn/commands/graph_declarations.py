@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -108,13 +109,13 @@ def _given(conn: Any, definition: str | None, name: str | None) -> KnowledgeGrap
 
     if definition is None:
         return propose(conn, name or NAME)
-    text = click.get_text_stream("stdin").read() if definition == "-" else definition
+    text = sys.stdin.read() if definition == "-" else definition
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise click.ClickException(f"DEFINITION is not JSON: {error}") from error
     own = given.pop("name", None) if isinstance(given, dict) else None
-    return from_json(name or own or NAME, given)
+    return from_json(name or str(own or NAME), given)
 
 
 def _weighted(

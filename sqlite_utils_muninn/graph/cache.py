@@ -166,6 +166,11 @@ def load_parts(
     return graph
 
 
+def token_of(db: Database) -> Any:
+    """Return what differs when the data may differ; None while the connection is writing."""
+    return _token(db, _state(db))
+
+
 class _Token(NamedTuple):
     files: tuple[Any, ...]
     versions: tuple[int, ...]

@@ -12,17 +12,20 @@ import numpy as np
 from sqlite_utils_muninn.graph.cache import CACHE
 from sqlite_utils_muninn.graph.work import Work
 
-from . import candidates as found_by
-from . import fusion, network, ranking, reasons, texts
+from . import fusion, letters, network, ranking, reasons, texts
 from .answer import Answer, Row, Stage
 from .binding import Bound, bind
 from .declared import KnowledgeGraph
 from .filters import filters, qualifying
+from .fulltext import full_text
 from .meaning import Meaning
+from .nearest import by_meaning
 from .options import Options
+from .pool import Asked, Pool
 from .proposals import propose
 from .reranking import Reranker, rerank
 from .stored import graph_named, graphs
+from .vocabulary import Vocabulary
 from .walk import Spread, Walk
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.settings import Host
 
     from .binding import Nodes
-    from .candidates import Place, Pool
+    from .pool import Place
 
 CALLER = "search"
 
@@ -156,44 +159,45 @@ class Search:
     # ---- Candidates ----
 
     def _pool(self, nodes: list[Nodes], loaded: Loaded | None) -> Pool:
-        pool = found_by.Pool()
+        pool = Pool()
+        query = self.request.query
+        vocabulary = Vocabulary(self.db, [t.fts for t in nodes if t.fts], self.check)
         if loaded is not None and self.options.names:
             with self.stage("names") as count:
-                count(found_by.by_name(self.request.query, loaded.network, pool))
-        vectors: dict[int, bytes] = {}
-        if any(table.vectors for table in nodes):
-            with self.stage("embed") as count:
-                request = self.request
-                meaning = Meaning(
-                    *(self.db, self.host, self.caller, request.query),
-                    *(request.model, request.query_vector, self.missing),
-                )
-                vectors = meaning.vectors(nodes)
-                count(len(vectors))
-        asked = found_by.Asked(
-            self.db,
-            self.request.query,
-            nodes,
-            self.filters,
-            self.options.candidates,
-            self.check,
-        )
-        if any(table.fts for table in nodes):
+                count(ranking.by_name(query, loaded.network, vocabulary, pool))
+        vectors = self._vectors(nodes)
+        limit = self.options.candidates
+        asked = Asked(self.db, query, nodes, self.filters, limit, self.check)
+        if vocabulary.indexes:
             with self.stage("fulltext") as count:
-                count(found_by.full_text(asked, pool))
+                count(full_text(asked, vocabulary, pool))
         if vectors:
             with self.stage("vectors") as count:
-                count(found_by.by_meaning(asked, vectors, pool))
+                count(by_meaning(asked, vectors, pool))
         self._say_what_is_missing(nodes, bool(vectors))
-        if not vectors and not any(table.fts for table in nodes):
+        if not vectors and not vocabulary.indexes:
             with self.stage("letters") as count:
-                number, is_all = found_by.by_letters(asked, pool)
+                number, is_all = letters.by_letters(asked, pool)
                 count(number)
             if not is_all:
                 self.missing.append(
-                    f"only the first {found_by.MOST_COMPARED:,} rows were compared by spelling"
+                    f"only the first {letters.MOST_COMPARED:,} rows were compared by spelling"
                 )
         return self._present(pool, nodes)
+
+    def _vectors(self, nodes: list[Nodes]) -> dict[int, bytes]:
+        """The query's vector for each table that has vectors."""
+        request = self.request
+        if not any(table.vectors for table in nodes):
+            return {}
+        with self.stage("embed") as count:
+            meaning = Meaning(
+                *(self.db, self.host, self.caller, request.query),
+                *(request.model, request.query_vector, self.missing),
+            )
+            vectors = meaning.vectors(nodes)
+            count(len(vectors))
+        return vectors
 
     def _say_what_is_missing(self, nodes: list[Nodes], has_vectors: bool) -> None:
         has_fts = any(table.fts for table in nodes)
@@ -211,7 +215,7 @@ class Search:
             places = [place for place in pool.found if place[0] == table.number]
             there = qualifying(self.db, table, [key for _, key in places], None)
             kept |= {place: pool.found[place] for place in places if place[1] in there}
-        return found_by.Pool({place: one for place, one in pool.found.items() if place in kept})
+        return Pool({place: one for place, one in pool.found.items() if place in kept})
 
     # ---- Scores ----
 

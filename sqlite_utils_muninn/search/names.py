@@ -27,11 +27,12 @@ _CHECKED_EVERY = 10_000
 
 
 class Named(NamedTuple):
-    """A node that the query names."""
+    """A name in a query, and the nodes that bear it."""
 
-    node: int
-    specificity: float
-    """0 to 1: 1 for the only bearer of a name whose words are in no other."""
+    words: list[str]
+    nodes: list[int]
+    telling: float
+    """0 to 1: 1 for a name whose words are in no other."""
 
 
 class Names:
@@ -50,7 +51,7 @@ class Names:
         return np.array_equal(self.hashes, other.hashes) and np.array_equal(self.nodes, other.nodes)
 
     def find(self, query: str) -> list[Named]:
-        """Return the nodes whose names are runs of whole words of the query.
+        """Return the names that are runs of whole words of the query.
 
         Longest names first; a word belongs to one name.
         """
@@ -60,31 +61,25 @@ class Names:
         for length in range(min(LONGEST, len(words)), 0, -1):
             for start in range(len(words) - length + 1):
                 run = slice(start, start + length)
-                if any(used[run]):
-                    continue
-                bearers = self._bearers(words[run])
-                if bearers:
-                    found += bearers
+                named = None if any(used[run]) else self._named(words[run])
+                if named:
+                    found.append(named)
                     used[run] = [True] * length
         return found
 
-    def _bearers(self, words: Sequence[str]) -> list[Named]:
+    def _named(self, words: list[str]) -> Named | None:
         key = _hash(words)
         first, last = np.searchsorted(self.hashes, key), np.searchsorted(self.hashes, key, "right")
         if not 0 < last - first <= MOST_BEARERS:
-            return []
-        share = 1 / math.sqrt(last - first)
-        nodes, telling = self.nodes[first:last], self.telling[first:last]
-        return [
-            Named(node, tells * share)
-            for node, tells in zip(nodes.tolist(), telling.tolist(), strict=True)
-        ]
+            return None
+        return Named(words, self.nodes[first:last].tolist(), float(self.telling[first]))
 
 
 def names_of(labels: Sequence[str | None], check: Callable[[], None]) -> Names:
     """Return the names of nodes, given their labels in order; None: it has none.
 
-    What a name tells is the sum of its words' idf among all names, over log(1 + nodes), at most 1.
+    What a name tells is the sum of its words' idf among all names, over log(1 + nodes), at most 1:
+    for graphs without full text, which knows better.
     """
     count = Counter[str]()
     names: list[tuple[int, list[str]]] = []

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.graph.work import Work
 
     from .binding import Edges, Nodes
-    from .candidates import Place
     from .options import Options
+    from .pool import Place
 
 
 @dataclass(frozen=True)

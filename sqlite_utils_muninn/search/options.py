@@ -27,11 +27,11 @@ class Options:
     """How much full text counts beside meaning."""
     names: float = 1.2
     """How much it counts that the query names a node; the best match alone counts 1."""
-    popularity: float = 0.0
+    popularity: float = 0.08
     """The power of the number of a candidate's neighbours that its score is multiplied by."""
     specificity: float = 0.0
     """The power of the number of documents with an entity that its seed is divided by."""
-    damping: float = 0.7
+    damping: float = 0.6
     """How often the walk goes on."""
     candidates: int = 100
     """Rows of the full-text match, and of the nearest vectors."""
@@ -39,7 +39,7 @@ class Options:
     """Candidates that the reranker reads."""
     rerank_weight: float = 0.5
     """How much its score counts beside the fused one."""
-    sharpness: float = 5.0
+    sharpness: float = 6.0
     """The power of the score that a seed's weight is."""
     hub_cap: int = 1000
     """Nodes with more edges are reached, but not passed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.graph.work import Work
 
     from .binding import Nodes
-    from .candidates import Candidate, Place, Pool
     from .engine import Loaded
     from .filters import Filter
     from .network import Network
     from .options import Options
+    from .pool import Candidate, Place, Pool
+    from .vocabulary import Vocabulary
     from .walk import Field, Origin
 
 FIRST_LOOK = 4
@@ -79,6 +81,19 @@ class Ranked:
     weights: np.ndarray | None = None
     seeds: Seeds | None = None
     reasons: list[Origin] = field(default_factory=list)
+
+
+def by_name(query: str, network: Network, vocabulary: Vocabulary, pool: Pool) -> int:
+    """Put the nodes into the pool that the query names; return how many."""
+    found = 0
+    for name in network.names.find(query):
+        telling = vocabulary.telling(name.words)
+        telling = name.telling if telling is None else telling
+        if telling > 0:
+            for place in places_of(network, np.array(name.nodes, np.int64)):
+                pool.at(place).named = telling / math.sqrt(len(name.nodes))
+            found += len(name.nodes)
+    return found
 
 
 def numbers_of(loaded: Network, nodes: Sequence[Nodes], pool: Pool) -> np.ndarray:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.graph.work import Work
 
     from .binding import Bound
-    from .candidates import Place
     from .network import Network
+    from .pool import Place
     from .ranking import Item, Ranked
     from .texts import Said
     from .walk import Origin

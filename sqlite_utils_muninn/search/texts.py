@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
 
     from .binding import Nodes
-    from .candidates import Place
+    from .pool import Place
 
 LABEL_LENGTH = 80
 

@@ -56,7 +56,7 @@ class Field:
 
     @property
     def share(self) -> np.ndarray:
-        """The rank scaled to sum to 1: what comes to a dead end or a hub starts at the seeds."""
+        """The rank scaled to sum to 1: what comes to a hub starts again at the seeds."""
         shares: np.ndarray = self.rank / self.rank.sum()
         return shares
 

@@ -204,9 +204,9 @@ def test_without_any_index_texts_are_compared_by_spelling(conn: Any) -> None:
 def test_of_many_rows_only_the_first_are_compared_and_that_is_said(
     conn: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sqlite_utils_muninn.search import candidates
+    from sqlite_utils_muninn.search import letters
 
-    monkeypatch.setattr(candidates, "MOST_COMPARED", 50)
+    monkeypatch.setattr(letters, "MOST_COMPARED", 50)
     conn.execute("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT)")
     conn.executemany("INSERT INTO people(name) VALUES (?)", [(f"name {n}",) for n in range(60)])
     answer = search(conn, "name 7", top_k=3)

@@ -84,6 +84,9 @@ def test_ranks_are_networkxs(seed: int) -> None:
     for u in inside:
         if degree(u) > cap:
             small.remove_edges_from(list(small.out_edges(u, keys=True)))
+    for u in inside:  # where the walk can go nowhere, it stays
+        if not small.degree(u) and degree(u) <= cap:
+            small.add_edge(u, u, weight=1)
     personal = dict(zip(nodes.tolist(), start.tolist(), strict=True))
     wanted = nx.pagerank(small, damping, personal, max_iter=1000, tol=1e-13, dangling=personal)
     with Walk(loaded, ways.weights, Spread(damping, hops, cap, EXACT), WORK) as walk:
@@ -110,7 +113,8 @@ def test_shares_add_up_and_paths_are_edges(seed: int) -> None:
             assert tuple(origin.nodes[n : n + 2]) == ends
         total = start.sum()
         own = {n: s / total for n, s in zip(nodes.tolist(), start.tolist(), strict=True)}
-        direct = own.get(int(reached.nodes[place]), 0) / reached.rank[place]
+        stays = 0.3 if reached.strength[place] < 0 else 1.0
+        direct = own.get(int(reached.nodes[place]), 0) / (reached.rank[place] * stays)
         assert origin.direct == pytest.approx(direct, rel=1e-6)
         last = origin.shares[-1] if origin.shares else 0
         assert -1e-9 <= 1 - origin.direct - last <= 1 + 1e-9

@@ -71,8 +71,8 @@ static double strength_of(const Field *field, int32_t u)
  *        queue, whether queued of zeros): gives the number of steps taken.
  * Forward push (Andersen, Chung and Lang 2006): what has arrived at a node goes on when it is more
  * than epsilon for each of its edges. So rank is the sum over k of (damping P)^k start, up to
- * epsilon * degree at each node; what hubs and dead ends hold comes back to the start, which only
- * scales it. Strengths are of the nodes that passed something on. */
+ * epsilon * degree at each node; what hubs hold comes back to the start, which only scales it; where
+ * the walk can go nowhere, it stays. Strengths are of the nodes that passed something on. */
 KERNEL(spread)
 {
     Field field = {a[0].as.longs, a[1].as.ints, a[2].as.reals, a[3].as.ints, a[4].as.ints};
@@ -102,7 +102,7 @@ KERNEL(spread)
             strength[i] = strength_of(&field, u);
         }
         double part = damping * arrived[i] / strength[i];
-        rank[i] += arrived[i];
+        rank[i] += strength[i] > 0 ? arrived[i] : arrived[i] / (1 - damping);
         arrived[i] = 0;
         for (int64_t e = field.offsets[u]; strength[i] > 0 && e < field.offsets[u + 1]; e++) {
             int32_t v = field.targets[e], j = field.place[v];
