@@ -77,7 +77,7 @@ def read(args: Any, settings: Settings, types: Collection[str] = ()) -> Asked:
         query=read_query(args.get("q"), settings),
         graph=args.get("graph") or None,
         size=read_size(args.get("_size") or None, settings),
-        where=" AND ".join(f"({text})" for text in wheres) or None,
+        where=_all_of(wheres),
         explain=args.get("explain", "").strip().casefold() in ("1", "on", "true"),
         options=options,
     )
@@ -90,6 +90,12 @@ def _condition(text: str) -> str:
     except ValueError:
         raise RefusedError(f"_where must be a SQL condition, got {text!r}") from None
     return text
+
+
+def _all_of(conditions: list[str]) -> str | None:
+    if len(conditions) < 2:
+        return conditions[0] if conditions else None
+    return " AND ".join(f"({text})" for text in conditions)
 
 
 def _whole(name: str, values: list[str]) -> int:

@@ -89,9 +89,17 @@ def options(
     return offered
 
 
-def count_set(asked: Asked) -> int:
-    """Return how many filters and options are not at their defaults."""
-    return len(asked.options) + (asked.where is not None) + (asked.size != DEFAULT_SIZE)
+def what_is_set(asked: Asked) -> list[str]:
+    """Return the filters and options that are not at their defaults, as words."""
+    found = []
+    for name, value in asked.options.items():
+        words = ", ".join(value) if isinstance(value, tuple) else str(value)
+        found.append(f"{name}: {words}")
+    if asked.where is not None:
+        found.append(f"where: {asked.where}")
+    if asked.size != DEFAULT_SIZE:
+        found.append(f"{asked.size} rows")
+    return found
 
 
 def _select(

@@ -13,7 +13,7 @@ from datasette.utils import add_cors_headers
 from ..asked import NONE, Asked, RefusedError, read
 from ..database_settings import database_settings
 from ..facets import edge_types, node_types
-from ..graph_form import choices, count_set, options
+from ..graph_form import choices, options, what_is_set
 from ..graph_search import search_graph
 from ..inference import BusyError
 from ..links import search_url
@@ -162,7 +162,7 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "waiting": page.waiting,
         "choices": choices(page.node_types, page.edge_types, page.asked),
         "options": options(page.shown.graph, page.asked, page.reranker, page.may_use_sql),
-        "filtered": count_set(page.asked),
+        "filtered": what_is_set(page.asked),
         "questions": _questions(datasette, page, path),
         "search_url": path,
         "unfiltered_url": _url(path, page, {"q": page.asked.query}),

@@ -33,15 +33,20 @@ FLAGS = [
 def server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """`datasette library.db` over embedded tables, as a process of its own."""
+    """`datasette library.db town.db` over embedded tables and a graph, as its own process."""
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     pytest.importorskip("gguf", reason="gguf is not installed: tiny models cannot be written")
     folder = tmp_path_factory.mktemp("server")
     config = folder / "datasette.json"
-    library = write_library(folder)
+    files = [str(write_library(folder)), str(write_graph(folder))]
     options = {"models": {"tiny": str(folder / "tiny.gguf")}, "models_directory": str(folder)}
-    config.write_text(json.dumps({"plugins": {"datasette-muninn": options}}))
-    program = [sys.executable, "-m", "datasette", "serve", str(library), "-c", str(config)]
+    of_town = {"questions": ["Who bakes bread?", "steel bridges"]}
+    whole = {
+        "plugins": {"datasette-muninn": options},
+        "databases": {"town": {"plugins": {"datasette-muninn": of_town}}},
+    }
+    config.write_text(json.dumps(whole))
+    program = [sys.executable, "-m", "datasette", "serve", *files, "-c", str(config)]
     process = subprocess.Popen(
         [*program, "--port", "0"], stderr=subprocess.PIPE, text=True, env={**os.environ}
     )
@@ -68,6 +73,14 @@ def write_library(folder: Path) -> Path:
     conn.execute("INSERT INTO books_vectors(rowid) SELECT id FROM books")
     conn.close()
     return folder / "library.db"
+
+
+def write_graph(folder: Path) -> Path:
+    from sqlite_utils_muninn import Host
+    from tests.web.graph_library import write_town
+
+    host = Host(models={"tiny": str(folder / "tiny.gguf")}, models_directory=folder)
+    return write_town(folder / "town.db", host)
 
 
 def address_of(process: Any) -> str:

@@ -1,0 +1,341 @@
+"""The search page of a knowledge graph, as somebody uses it: the list, the drawing, and both."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.end_to_end.test_search_page import colour, contrast, luminance
+from tests.web.graph_library import HOSTILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATH = "/town/-/muninn/search"
+CY = "const cy = document.querySelector('.muninn-canvas')._cyreg.cy;"
+
+
+@pytest.fixture
+def page(server: str, browse: Any) -> Callable[..., Any]:
+    """Opens the page of a search."""
+
+    def open_page(parameters: str = "q=bread", **options: Any) -> Any:
+        dark = options.pop("dark", False)
+        browser = browse(**options)
+        if dark:
+            features = [{"name": "prefers-color-scheme", "value": "dark"}]
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        browser.get(f"{server}{PATH}?{parameters}")
+        return browser
+
+    return open_page
+
+
+def find(browser: Any, selector: str) -> Any:
+    from selenium.webdriver.common.by import By
+
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def find_all(browser: Any, selector: str) -> list[Any]:
+    from selenium.webdriver.common.by import By
+
+    return list(browser.find_elements(By.CSS_SELECTOR, selector))
+
+
+def key(name: str) -> str:
+    from selenium.webdriver.common.keys import Keys
+
+    return str(getattr(Keys, name))
+
+
+def wait(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """For a page to be there: a browser goes on while it loads."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def severe(browser: Any) -> list[Any]:
+    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_every_row_is_drawn_with_its_edges(page: Any) -> None:
+    browser = page()
+    rows = find_all(browser, ".muninn-ranked > li")
+    drawn = browser.execute_script(CY + "return cy.nodes('.node').map(n => n.id())")
+    assert {row.get_attribute("data-node") for row in rows} <= set(drawn)
+    ranks = browser.execute_script(CY + "return cy.nodes('.rank').map(n => n.data('rank'))")
+    assert sorted(map(int, ranks)) == list(range(1, len(rows) + 1))
+    edges = browser.execute_script(
+        CY + "return cy.edges().map(e => [e.source().data('label'), e.data('type'),"
+        " e.target().data('label'), e.style('target-arrow-shape')])"
+    )
+    assert ["Cleo", "works at", "The mill", "triangle"] in edges
+    assert severe(browser) == []
+
+
+def test_the_drawing_is_not_blank_and_nodes_are_where_the_server_put_them(page: Any) -> None:
+    browser = page()
+    shades = browser.execute_script("""
+        const colours = new Set();
+        for (const canvas of document.querySelectorAll(".muninn-canvas canvas")) {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          for (let i = 0; i < data.length; i += 4)
+            if (data[i + 3]) colours.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
+        }
+        return colours.size;
+    """)
+    assert shades > 20
+    moved = browser.execute_script(
+        "const given = JSON.parse(document.getElementById('muninn-graph-data').textContent).nodes;"
+        + CY
+        + "return given.filter(n => { const p = cy.getElementById(n.id).position();"
+        " return p.x !== n.x || p.y !== n.y; }).length"
+    )
+    assert moved == 0
+    inside = browser.execute_script(
+        CY + "const b = cy.elements().renderedBoundingBox();"
+        "return b.x1 >= 0 && b.y1 >= 0 && b.x2 <= cy.width() && b.y2 <= cy.height()"
+    )
+    assert inside
+
+
+def test_kinds_of_nodes_differ_in_shape(page: Any) -> None:
+    """The fault: only a colour tells matches from what they lead to."""
+    browser = page("q=flour&_size=4&expand_hops=4")
+    shapes = browser.execute_script(
+        CY + "return cy.nodes('.node').map(n => [n.data('shape'), n.style('shape')])"
+    )
+    kinds = {(kind, shape) for kind, shape in map(tuple, shapes)}
+    assert ("seed", "round-rectangle") in kinds
+    assert ("reached", "ellipse") in kinds
+    assert len({shape for _, shape in kinds}) == len({kind for kind, _ in kinds})
+
+
+def test_keys_go_from_node_to_node_and_open_the_row(page: Any) -> None:
+    browser = page()
+    canvas = find(browser, ".muninn-canvas")
+    canvas.send_keys(key("ARROW_RIGHT"))
+    first = find(browser, ".muninn-ranked > li[aria-current]")
+    assert first.get_attribute("value") == "1"
+    said = find(browser, ".muninn-said")
+    assert "result 1" in said.text
+    assert said.get_attribute("aria-live") == "polite"
+    canvas.send_keys(key("ARROW_RIGHT"))
+    second = find(browser, ".muninn-ranked > li[aria-current]")
+    assert second.get_attribute("value") == "2"
+    chosen = browser.execute_script(CY + "return cy.nodes('.chosen').map(n => n.id())")
+    assert chosen == [second.get_attribute("data-node")]
+    canvas.send_keys(key("ESCAPE"))
+    assert find_all(browser, ".muninn-ranked > li[aria-current]") == []
+    canvas.send_keys(key("HOME"))
+    url = find(browser, ".muninn-ranked > li[aria-current] h2 a").get_attribute("href")
+    canvas.send_keys(key("ENTER"))
+    assert browser.current_url == url
+
+
+def test_tab_passes_through_list_and_drawing(page: Any) -> None:
+    """The fault: a focus that cannot leave the drawing, or cannot reach it."""
+    browser = page("q=bread&_size=2")
+    seen = []
+    for _ in range(25):
+        browser.switch_to.active_element.send_keys(key("TAB"))
+        seen.append(browser.execute_script("return document.activeElement.className || ''"))
+    places = [at for at, name in enumerate(seen) if "muninn-canvas" in name]
+    assert places
+    assert places[0] < len(seen) - 1
+    assert "muninn-canvas" not in seen[places[0] + 1]
+
+
+def test_a_click_on_a_node_finds_its_row_and_a_row_its_node(page: Any) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    browser = page()
+    canvas = find(browser, ".muninn-canvas")
+    row = find_all(browser, ".muninn-ranked > li")[2]
+    id_ = row.get_attribute("data-node")
+    x, y = browser.execute_script(
+        CY + "const p = cy.getElementById(arguments[0]).renderedPosition();"
+        "return [p.x - cy.width() / 2, p.y - cy.height() / 2]",
+        id_,
+    )
+    ActionChains(browser).move_to_element_with_offset(canvas, int(x), int(y)).click().perform()
+    assert find(browser, ".muninn-ranked > li[aria-current]").get_attribute("data-node") == id_
+    link = find_all(browser, ".muninn-ranked > li h2 a")[0]
+    browser.execute_script("arguments[0].focus()", link)
+    first = find_all(browser, ".muninn-ranked > li")[0].get_attribute("data-node")
+    chosen = browser.execute_script(CY + "return cy.nodes('.chosen').map(n => n.id())")
+    assert chosen == [first]
+
+
+def test_a_row_shows_the_path_of_its_reason(page: Any) -> None:
+    browser = page()
+    canvas = find(browser, ".muninn-canvas")
+    paths = browser.execute_script(
+        "return JSON.parse(document.getElementById('muninn-graph-data').textContent).paths"
+    )
+    assert paths
+    for _ in find_all(browser, ".muninn-ranked > li"):
+        canvas.send_keys(key("ARROW_RIGHT"))
+        id_ = find(browser, ".muninn-ranked > li[aria-current]").get_attribute("data-node")
+        marked = browser.execute_script(CY + "return cy.edges('.chosen').map(e => e.id())")
+        assert sorted(marked) == sorted(f"edge {n}" for n in paths.get(id_, []))
+
+
+def test_buttons_zoom_and_the_wheel_scrolls_the_page(page: Any) -> None:
+    browser = page()
+    before = browser.execute_script(CY + "return cy.zoom()")
+    find(browser, "button[data-do=in]").click()
+    assert browser.execute_script(CY + "return cy.zoom()") > before
+    find(browser, "button[data-do=fit]").click()
+    assert browser.execute_script(CY + "return cy.zoom()") == pytest.approx(before)
+    assert browser.execute_script(CY + "return cy.userZoomingEnabled()") is False
+    names = [button.accessible_name for button in find_all(browser, ".muninn-tools button")]
+    assert names == ["Zoom in", "Zoom out", "Whole graph"]
+
+
+def test_without_scripts_the_list_stands_alone(page: Any) -> None:
+    browser = page(scripts=False)
+    rows = find_all(browser, ".muninn-ranked > li")
+    assert rows
+    assert find_all(browser, ".muninn-canvas canvas") == []
+    assert not find(browser, ".muninn-graph").is_displayed()
+    whys = [why.text for why in find_all(browser, ".muninn-why")]
+    assert len(whys) == len(rows)
+    assert all(whys)
+    details = find(browser, ".muninn-parts")
+    details.find_element("css selector", "summary").send_keys(key("ENTER"))
+    assert "fused" in details.text
+    box = find(browser, "#muninn-q")
+    box.clear()
+    box.send_keys("steel" + key("ENTER"))
+    assert "q=steel" in browser.current_url
+    assert find_all(browser, ".muninn-ranked > li")
+
+
+def test_filters_are_in_the_address_and_nothing_else(page: Any) -> None:
+    browser = page()
+    find(browser, ".muninn-filters > summary").click()
+    find(browser, "input[name=node_types][value=baker]").click()
+    find(browser, ".muninn-filters input[type=submit]").click()
+    wait(lambda: browser.current_url.endswith(f"{PATH}?q=bread&node_types=baker"))
+    types = {each.text for each in find_all(browser, ".muninn-score .muninn-table")}
+    assert types == {"baker"}
+    assert find(browser, "input[name=node_types][value=baker]").is_selected()
+
+
+def test_a_question_to_begin_with(page: Any) -> None:
+    browser = page("")
+    question = find(browser, ".muninn-questions a")
+    assert question.text == "Who bakes bread?"
+    question.click()
+    assert find(browser, "#muninn-q").get_attribute("value") == "Who bakes bread?"
+    assert find_all(browser, ".muninn-ranked > li")
+
+
+def test_hostile_labels_are_text_wherever_they_show(page: Any) -> None:
+    browser = page("q=rye+hostile")
+    canvas = find(browser, ".muninn-canvas")
+    for _ in range(12):
+        canvas.send_keys(key("ARROW_RIGHT"))
+        if HOSTILE[:20] in find(browser, ".muninn-said").text:
+            break
+    assert HOSTILE in find(browser, ".muninn-said").text
+    assert HOSTILE in find(browser, ".muninn-ranked").text
+    assert find_all(browser, "img") == []
+    assert severe(browser) == []  # nor did an alert stop us
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_text_and_shapes_stand_out(page: Any, dark: bool) -> None:
+    browser = page("q=bread&explain=1&node_types=baker&expand_hops=1", dark=dark)
+    find(browser, ".muninn-filters > summary").click()
+    ground = colour(browser, "body", "backgroundColor")
+    assert (luminance(ground) < 0.05) is dark
+    selectors = ["h1", ".muninn-ranked h2 a", ".muninn-why", ".muninn-snippet", ".muninn-note"]
+    selectors += [".muninn-parts summary", ".muninn-score", ".muninn-legend li", ".muninn-said"]
+    selectors += [".muninn-stages td", ".muninn-count a"]
+    for selector in selectors:
+        assert contrast(ground, colour(browser, selector, "color")) >= 4.5, selector
+    paper = colour(browser, ".muninn-filters", "backgroundColor")
+    for selector in (".muninn-check", ".muninn-filters legend", ".muninn-filters .muninn-note"):
+        assert contrast(paper, colour(browser, selector, "color")) >= 4.5, selector
+    script = CY + "return cy.nodes(arguments[0]).map(n => n.style(arguments[1]))"
+    letters = set(browser.execute_script(script, ".node", "color"))
+    assert all(contrast(ground, rgb(text)) >= 4.5 for text in letters)
+    fills = browser.execute_script(script, ".node", "background-color")
+    assert all(contrast(ground, rgb(text)) >= 3 for text in fills)
+    digits = browser.execute_script(
+        CY + "return cy.nodes('.rank').map(n => [n.style('color'),"
+        " cy.getElementById(n.data('of')).style('background-color')])"
+    )
+    assert all(contrast(rgb(one), rgb(other)) >= 4.5 for one, other in digits)
+    lines = browser.execute_script(CY + "return cy.edges().map(e => e.style('line-color'))")
+    assert all(contrast(ground, rgb(text)) >= 3 for text in lines)
+
+
+def test_all_colours_of_types_stand_out(page: Any) -> None:
+    for dark in (False, True):
+        browser = page(dark=dark)
+        ground = colour(browser, "body", "backgroundColor")
+        values = browser.execute_script(
+            "const s = getComputedStyle(document.body);"
+            "return ['on-type', 0, 1, 2, 3, 4, 5, 6, 7].map("
+            "n => s.getPropertyValue(n === 'on-type' ? '--muninn-on-type' : `--muninn-type-${n}`))"
+        )
+        digit, *fills = map(hexadecimal, values)
+        assert all(contrast(ground, fill) >= 3 for fill in fills)
+        assert all(contrast(digit, fill) >= 4.5 for fill in fills)
+
+
+def test_a_phone_has_the_graph_below_the_list_and_nothing_too_wide(page: Any) -> None:
+    browser = page("q=bread&explain=1", width=500)
+    wide = browser.execute_script("return document.documentElement.scrollWidth > innerWidth")
+    assert not wide
+    list_, graph = find(browser, ".muninn-ranked").rect, find(browser, ".muninn-graph").rect
+    assert graph["y"] >= list_["y"] + list_["height"]
+    assert graph["width"] <= 500
+    link = find(browser, ".muninn-to-graph a")
+    assert link.is_displayed()
+    find(browser, ".muninn-filters > summary").click()
+    wide = browser.execute_script("return document.documentElement.scrollWidth > innerWidth")
+    assert not wide
+
+
+def test_a_wide_page_has_the_graph_beside_the_list(page: Any) -> None:
+    browser = page(width=1300)
+    list_, graph = find(browser, ".muninn-ranked").rect, find(browser, ".muninn-graph").rect
+    assert graph["x"] >= list_["x"] + list_["width"]
+    assert not find(browser, ".muninn-to-graph").is_displayed()
+
+
+def test_names_for_screen_readers(page: Any) -> None:
+    browser = page()
+    canvas = find(browser, ".muninn-canvas")
+    assert "Graph of the results" in canvas.accessible_name
+    assert canvas.aria_role == "application"
+    assert find(browser, "#muninn-q").accessible_name == "Find"
+    assert {meter.accessible_name for meter in find_all(browser, "meter")} == {
+        "score, beside the best"
+    }
+    for field in find_all(browser, ".muninn-filters select, .muninn-filters input[type=text]"):
+        assert browser.execute_script("return arguments[0].labels.length", field) == 1
+    levels = browser.execute_script(
+        "return [...document.querySelectorAll('h1, h2, h3')].map(h => h.tagName)"
+    )
+    assert levels.count("H1") == 1
+    assert levels[0] == "H1"
+
+
+def rgb(text: str) -> list[float]:
+    return [float(part) / 255 for part in text[text.index("(") + 1 : -1].split(",")[:3]]
+
+
+def hexadecimal(text: str) -> list[float]:
+    digits = text.strip().lstrip("#")
+    digits = "".join(digit * 2 for digit in digits) if len(digits) == 3 else digits
+    return [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
