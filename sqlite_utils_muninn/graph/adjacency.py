@@ -1,9 +1,7 @@
 """graph_adjacency: the arrays of an edge table, kept in the file, so that a new process is warm.
 
-The neighbour arrays are blobs in shadow tables. Triggers on the edge table note every change in
-``NAME_delta``; as long as that is empty, the arrays are what the edge table holds. When it is not,
-the edge table itself is read, until a 'rebuild'. The triggers are plain SQL and write to a plain
-table, so the edge table can be written where this module is missing.
+The neighbour arrays are blobs in shadow tables; see `following` for how they stay true. Rows that
+have changed are put into the arrays when they are read, and written down by 'incremental_rebuild'.
 """
 
 from __future__ import annotations
@@ -12,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.bridge import Plan, Query, SQLError, VirtualTable, quote
+from sqlite_utils_muninn.bridge import Interrupted, Plan, Query, SQLError, VirtualTable, quote
 
 from . import cache, stored
+from .degree import counts_and_sums
 from .edge_table import EdgeTable, Statement, find_table, read, select
+from .following import Followed, unwatch
 from .work import Work
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .edge_table import Table
     from .graph import Graph
+    from .kept import Kept
 
 MODULE = "graph_adjacency"
 SHADOW = ("config", "nodes", "degree", "csr_fwd", "csr_rev")
@@ -35,8 +36,11 @@ TABLES = {
     "weighted_out_degree",
     "csr_fwd": "piece INTEGER PRIMARY KEY, name TEXT, data BLOB",
     "csr_rev": "piece INTEGER PRIMARY KEY, name TEXT, data BLOB",
-    "delta": "seq INTEGER PRIMARY KEY, op TEXT, src, dst, weight",
+    "delta": "edge INTEGER PRIMARY KEY",
 }
+LAYOUT = 2
+"""Of the shadow tables: those of sqlite-muninn have the same names and say none."""
+
 COLUMNS = (
     "node",
     "node_idx",
@@ -68,10 +72,8 @@ class Adjacency(VirtualTable):
         """CREATE VIRTUAL TABLE: makes the shadow tables and triggers, and reads the edges."""
         made = cls(db, schema, table, _arguments(arguments))
         made._edge_table()  # says what is wrong before anything is made
-        for suffix, columns in TABLES.items():
-            db.execute(f"CREATE TABLE {made.shadow(suffix)} ({columns})")
-        made._make_triggers()
-        made.rebuild()
+        made._make_tables()
+        made._write_all({}, Work(MODULE, db.check))
         return made
 
     @classmethod
@@ -95,27 +97,40 @@ class Adjacency(VirtualTable):
         return cache.load(self.db, self.statement(), work, reader=self._read)
 
     def _read(self, db: Database, statement: Statement, work: Work) -> Graph:
-        kept = None
-        if not db.execute(f"SELECT 1 FROM {self.shadow('delta')} LIMIT 1"):
-            kept = stored.load(db, self.shadow, statement.weighted, work)
-        return kept or read(db, statement, work)
+        updated = self._updated(self._config(), work)
+        return updated[0].graph() if updated else read(db, statement, work)
+
+    def _config(self) -> dict[str, Any]:
+        return dict(self.db.execute(f"SELECT key, value FROM {self.shadow('config')}"))
+
+    def _followed(self) -> Followed:
+        return Followed(self.db, MODULE, self._edge_table(), self.edges, self.name)
+
+    def _updated(self, config: dict[str, Any], work: Work) -> tuple[Kept, bool] | None:
+        """The arrays with all that has changed since, and whether the nodes kept their numbers.
+
+        None where there is no way but to read the edge table.
+        """
+        followed = self._followed()
+        if config.get("layout") != LAYOUT or not followed.is_watched():
+            return None
+        try:
+            nodes, edges = int(config["node_count"]), int(config["edge_count"])
+            work.need(64 * nodes + 60 * edges, "the graph")
+            weighted = self.edges.weight is not None
+            kept = stored.load(self.db, self.shadow, config["checksum"], weighted, work)
+            return followed.update(kept, work) if kept else None
+        except Interrupted:
+            raise
+        except (KeyError, TypeError, SQLError):  # a damaged file
+            return None
 
     def filter(self, query: Query) -> tuple[Any, ...]:
         """All nodes and their degrees, as they are now."""
         graph = self.load(Work(MODULE, self.db.check))
-        inward = np.bincount(graph.target, minlength=graph.nodes)
-        outward = np.bincount(graph.source, minlength=graph.nodes)
-        weighted = (inward, outward)
-        if graph.weight is not None:
-            weighted = (
-                np.bincount(graph.target, graph.weight, graph.nodes),
-                np.bincount(graph.source, graph.weight, graph.nodes),
-            )
         numbers = np.arange(graph.nodes)
         ids = graph.ids.take(numbers.tolist())
-        sums = (column.astype(float) for column in weighted)
-        nothing = [None] * graph.nodes
-        return (ids, numbers, inward, outward, *sums, nothing)
+        return (ids, numbers, *counts_and_sums(graph), [None] * graph.nodes)
 
     def _edge_table(self) -> Table:
         """The edge table, which must be one that can have triggers."""
@@ -145,8 +160,7 @@ class Adjacency(VirtualTable):
         if command == "rebuild":
             self.rebuild()
         elif command == "incremental_rebuild":
-            if self.db.execute(f"SELECT 1 FROM {self.shadow('delta')} LIMIT 1"):
-                self.rebuild()
+            self.incremental_rebuild()
         else:
             raise SQLError(
                 f"{MODULE}: the command must be 'rebuild' or 'incremental_rebuild', got {command!r}"
@@ -163,57 +177,67 @@ class Adjacency(VirtualTable):
 
     def rebuild(self) -> None:
         """Read the edges and write their arrays."""
+        config = self._config()
+        if config.get("layout") != LAYOUT:
+            # SQLite drops no tables while a statement runs that writes one.
+            raise SQLError(
+                f"{MODULE}: {self.name!r} was made by another program, and only its edge table is "
+                "read; DROP it and CREATE it again to keep arrays in the file"
+            )
+        self._write_all(config, Work(MODULE, self.db.check))
+
+    def _write_all(self, config: dict[str, Any], work: Work) -> None:
+        followed = self._followed()
+        kept = followed.read(self.statement(), work)
+        followed.watch()
+        self._write(kept, config, work)
+
+    def incremental_rebuild(self) -> None:
+        """Put what has changed into the arrays and write those."""
         work = Work(MODULE, self.db.check)
-        graph = read(self.db, self.statement(), work)
-        old = dict(self.db.execute(f"SELECT key, value FROM {self.shadow('config')}"))
-        generation = int(old.get("generation", 0)) + 1
-        for suffix in TABLES:
-            self.db.execute(f"DELETE FROM {self.shadow(suffix)}")
-        stored.save(self.db, self.shadow, graph, work)
-        config = {argument: getattr(self.edges, field) for argument, field in _FIELDS.items()}
-        config.update(generation=generation, node_count=graph.nodes, edge_count=graph.edges)
-        for key, value in config.items():
+        config = self._config()
+        updated = self._updated(config, work)
+        if updated is None:
+            self.rebuild()
+        elif self._followed().has_changed():
+            kept, same_numbers = updated
+            had = min(int(config["node_count"]), len(kept.ids)) if same_numbers else 0
+            self._write(kept, config, work, had=had)
+
+    def _write(self, kept: Kept, config: dict[str, Any], work: Work, *, had: int = 0) -> None:
+        checksum = stored.save(self.db, self.shadow, kept, work, had=had)
+        new = {argument: getattr(self.edges, field) for argument, field in _FIELDS.items()}
+        new["generation"] = int(config.get("generation", 0)) + 1
+        new.update(node_count=len(kept.ids), edge_count=len(kept.source))
+        new.update(layout=LAYOUT, checksum=checksum)
+        self.db.execute(f"DELETE FROM {self.shadow('delta')}")
+        self.db.execute(f"DELETE FROM {self.shadow('config')}")
+        for key, value in new.items():
             self.db.execute(f"INSERT INTO {self.shadow('config')} VALUES (?, ?)", (key, value))
 
-    def _make_triggers(self) -> None:
-        table = self._edge_table()
-        statement = self.statement()
-        delta = quote(f"{self.name}_delta")
+    def _make_tables(self) -> None:
+        for suffix, columns in TABLES.items():
+            self.db.execute(f"CREATE TABLE {self.shadow(suffix)} ({columns})")
 
-        def note(op: str, row: str) -> str:
-            ends = f"{row}.{statement.source}, {row}.{statement.target}"
-            weight = f"{row}.{statement.weight}" if statement.weight else "1"
-            return f"INSERT INTO {delta} (op, src, dst, weight) VALUES ('{op}', {ends}, {weight});"
-
-        bodies = {
-            "ai": ("INSERT", note("+", "new")),
-            "ad": ("DELETE", note("-", "old")),
-            "au": ("UPDATE", note("-", "old") + note("+", "new")),
-        }
-        for suffix, (event, body) in bodies.items():
-            self.db.execute(
-                f"CREATE TRIGGER {self.shadow(suffix)} AFTER {event} ON {quote(table.name)} "
-                f"BEGIN {body} END"
-            )
+    def _drop_tables(self) -> None:
+        unwatch(self.db, self.place, self.name)
+        for suffix in TABLES:
+            self.db.execute(f"DROP TABLE IF EXISTS {self.shadow(suffix)}")
 
     def rename(self, new_name: str) -> None:
         """ALTER TABLE ... RENAME TO: shadow tables and triggers go along."""
         edges = self._edge_table().sql
-        for suffix in ("ai", "ad", "au"):
-            self.db.execute(f"DROP TRIGGER IF EXISTS {self.shadow(suffix)}")
+        unwatch(self.db, self.place, self.name)
         for suffix in TABLES:
             new = quote(f"{new_name}_{suffix}")
             self.db.execute(f"ALTER TABLE {self.shadow(suffix)} RENAME TO {new}")
         self.name = new_name
         self.edges = EdgeTable(edges, self.edges.source, self.edges.target, self.edges.weight)
-        self._make_triggers()
+        self._followed().watch()
 
     def destroy(self) -> None:
         """DROP TABLE: what belongs to it goes, too."""
-        for suffix in ("ai", "ad", "au"):
-            self.db.execute(f"DROP TRIGGER IF EXISTS {self.shadow(suffix)}")
-        for suffix in TABLES:
-            self.db.execute(f"DROP TABLE IF EXISTS {self.shadow(suffix)}")
+        self._drop_tables()
 
 
 _FIELDS = {"edge_table": "table", "src_col": "source", "dst_col": "target", "weight_col": "weight"}

@@ -33,3 +33,12 @@ def degrees(graph: Graph, direction: str, work: Work, *, normalized: bool) -> De
     chosen = {"forward": outward, "reverse": inward, "both": inward + outward}[direction]
     scale = max(graph.nodes - 1, 1) if normalized else 1
     return Degrees(inward, outward, chosen / scale)
+
+
+def counts_and_sums(graph: Graph) -> tuple[np.ndarray, ...]:
+    """Edges in, edges out (int64), weight in, weight out (float64) of each node."""
+    ends = (graph.target, graph.source)
+    counts = tuple(np.bincount(end, minlength=graph.nodes) for end in ends)
+    if graph.weight is None:
+        return (*counts, *(count.astype(float) for count in counts))
+    return (*counts, *(np.bincount(end, graph.weight, graph.nodes) for end in ends))

@@ -90,7 +90,7 @@ def _of_common_weights(graph: Graph) -> Graph:
     if graph.weight is None or most == 0 or 1e-100 < most < 1e100:
         return graph
     scaled = np.ldexp(graph.weight, -int(np.frexp(most)[1]))
-    return Graph(graph.ids, graph.source, graph.target, scaled)
+    return Graph(graph.ids, graph.source, graph.target, scaled, graph.nodes)
 
 
 def _modularity(graph: Graph, strength: np.ndarray, label: np.ndarray, resolution: float) -> float:

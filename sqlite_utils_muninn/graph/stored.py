@@ -1,18 +1,22 @@
 """A graph's arrays in shadow tables, in pieces that fit into a row.
 
-What is read back is checked: a file may come from anywhere, and the kernels trust their arrays.
+What is read back is checked: a file may come from anywhere, and the kernels trust their arrays. A
+checksum tells of damage that leaves the arrays in good order.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sqlite_utils_muninn.bridge import Dictionary
 
-from .graph import Graph, Neighbours
+from .degree import counts_and_sums
+from .graph import Neighbours
+from .kept import Kept
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
@@ -22,75 +26,106 @@ if TYPE_CHECKING:
 PIECE = 8_000_000
 """Bytes of one row."""
 
+WAYS = {"csr_fwd": "forward", "csr_rev": "reverse"}
 TYPES = {"offsets": "<i8", "targets": "<i4", "edges": "<i4", "weights": "<f8"}
+ROWS = {"rowids": "<i8", "skipped": "<i8"}
+"""These lie with the forward arrays."""
+
 Shadow = Callable[[str], str]
 
 
-def save(db: Database, shadow: Shadow, graph: Graph, work: Work) -> None:
-    """Write nodes, degrees and both neighbour arrays; the tables are empty."""
-    for node, value in enumerate(graph.ids.take(range(graph.nodes))):
+def save(db: Database, shadow: Shadow, kept: Kept, work: Work, *, had: int = 0) -> int:
+    """Write nodes, degrees and arrays; gives their checksum.
+
+    The first ``had`` nodes are there already.
+    """
+    graph = kept.graph()
+    db.execute(f"DELETE FROM {shadow('nodes')} WHERE idx >= ?", (had,))
+    new = range(had, graph.nodes)
+    for node, value in zip(new, kept.ids.take(new), strict=True):
         db.execute(f"INSERT INTO {shadow('nodes')} VALUES (?, ?)", (node, value))
-    inward, outward = (
-        np.bincount(ends, minlength=graph.nodes).tolist() for ends in (graph.target, graph.source)
-    )
-    weighted = [inward, outward]
-    if graph.weight is not None:
-        weighted = [
-            np.bincount(ends, graph.weight, graph.nodes).tolist()
-            for ends in (graph.target, graph.source)
-        ]
-    for row in zip(range(graph.nodes), inward, outward, *weighted, strict=True):
-        db.execute(f"INSERT INTO {shadow('degree')} VALUES (?, ?, ?, ?, ?)", row)
-    for suffix, direction in (("csr_fwd", "forward"), ("csr_rev", "reverse")):
+    _save_degrees(db, shadow, counts_and_sums(graph), had)
+    checksum = kept.ids.checksum
+    for suffix, direction in WAYS.items():
+        db.execute(f"DELETE FROM {shadow(suffix)}")
         ways = graph.neighbours(direction, work)
-        for name, kind in TYPES.items():
-            array = getattr(ways, name)
+        for name, kind in _names(direction).items():
+            array = getattr(kept if name in ROWS else ways, name)
             data = b"" if array is None else array.astype(kind).tobytes()
+            checksum = _add(checksum, name, data)
             for start in range(0, len(data), PIECE):
                 db.execute(
                     f"INSERT INTO {shadow(suffix)} (name, data) VALUES (?, ?)",
                     (name, data[start : start + PIECE]),
                 )
+    return checksum
 
 
-def load(db: Database, shadow: Shadow, weighted: bool, work: Work) -> Graph | None:
-    """Read a graph back; None where the arrays are damaged or of another kind."""
+def _add(checksum: int, name: str, data: bytes) -> int:
+    """The checksum with one array more, 63 bits."""
+    found = zlib.crc32(data, zlib.crc32(f"{name} {len(data)}".encode()))
+    return (checksum * 0x9E3779B97F4A7C15 + found) & 0x7FFF_FFFF_FFFF_FFFF
+
+
+def _save_degrees(db: Database, shadow: Shadow, degrees: tuple[np.ndarray, ...], had: int) -> None:
+    """Write the degrees of nodes, where they are not there already."""
+    table = shadow("degree")
+    db.execute(f"DELETE FROM {table} WHERE idx >= ?", (had,))
+    kinds = ("integer", "integer", "integer", "real", "real")
+    old = db.columns(f"SELECT * FROM {table} ORDER BY idx", (), kinds)
+    is_same = np.zeros(len(degrees[0]), bool)
+    if np.array_equal(old[0], np.arange(had)):
+        is_same[:had] = True
+        for before, now in zip(old[1:], degrees, strict=True):
+            is_same[:had] &= before == now[:had]
+    changed = np.flatnonzero(~is_same)
+    for row in zip(
+        changed.tolist(), *(column[changed].tolist() for column in degrees), strict=True
+    ):
+        db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?)", row)
+
+
+def load(db: Database, shadow: Shadow, checksum: Any, weighted: bool, work: Work) -> Kept | None:
+    """Read what was saved; None where it is damaged or of another kind."""
     ids = Dictionary()
     (codes,) = db.columns(
         f"SELECT id FROM {shadow('nodes')} ORDER BY idx", (), ("code",), dictionary=ids
     )
     if len(ids) != len(codes):
         return None
-    found = {}
-    for suffix, direction in (("csr_fwd", "forward"), ("csr_rev", "reverse")):
-        ways = _ways(db, shadow(suffix), len(ids), weighted)
-        if ways is None:
-            return None
-        found[direction] = ways
+    found = ids.checksum
+    arrays: dict[str, dict[str, np.ndarray]] = {}
+    for suffix, direction in WAYS.items():
+        arrays[direction] = {}
+        for name, kind in _names(direction).items():
+            data = _bytes(db, shadow(suffix), name)
+            if len(data) % np.dtype(kind).itemsize:
+                return None
+            found = _add(found, name, data)
+            arrays[direction][name] = np.frombuffer(data, kind).astype(kind[1:], copy=False)
         work.check()
-    forward = found["forward"]
-    if len(forward.edges) != len(found["reverse"].edges):
+    ways = {way: _ways(arrays[way], len(ids), weighted) for way in WAYS.values()}
+    forward, reverse = ways["forward"], ways["reverse"]
+    if found != checksum or forward is None or reverse is None:
         return None
-    owner = np.repeat(np.arange(len(ids), dtype=np.int32), np.diff(forward.offsets))
-    source, target = np.empty_like(owner), np.empty_like(owner)
-    source[forward.edges], target[forward.edges] = owner, forward.targets
-    weight = None
-    if forward.weights is not None:
-        weight = np.empty(len(owner))
-        weight[forward.edges] = forward.weights
-    graph = Graph(ids, source, target, weight)
-    graph.put(found)
-    return graph
+    if len(forward.edges) != len(reverse.edges):
+        return None
+    rows = (arrays["forward"][name] for name in ROWS)
+    return Kept.of_ways(ids, {"forward": forward, "reverse": reverse}, *rows)
 
 
-def _ways(db: Database, table: str, nodes: int, weighted: bool) -> Neighbours | None:
-    arrays = {}
-    for name, kind in TYPES.items():
-        rows = db.execute(f"SELECT data FROM {table} WHERE name = ? ORDER BY piece", (name,))
-        data = b"".join(row[0] for row in rows if isinstance(row[0], bytes))
-        if len(data) % np.dtype(kind).itemsize:
-            return None
-        arrays[name] = np.frombuffer(data, kind).astype(kind[1:])
+def _names(direction: str) -> dict[str, str]:
+    return {**TYPES, **ROWS} if direction == "forward" else TYPES
+
+
+def _bytes(db: Database, table: str, name: str) -> bytes:
+    rows = db.execute(f"SELECT data FROM {table} WHERE name = ? ORDER BY piece", (name,))
+    pieces = [row[0] for row in rows if isinstance(row[0], bytes)]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _ways(arrays: dict[str, np.ndarray], nodes: int, weighted: bool) -> Neighbours | None:
+    """Neighbours that a kernel may read; None where the arrays are no such."""
     offsets, targets, edges = arrays["offsets"], arrays["targets"], arrays["edges"]
     count = len(targets)
     good = (
