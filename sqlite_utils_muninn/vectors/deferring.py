@@ -169,6 +169,7 @@ class DeferringTable(StoredTable):
     def sync(self) -> None:
         """The transaction is about to be committed."""
         self.give_all()
+        super().sync()
 
     def _end(self) -> None:
         super()._end()

@@ -138,6 +138,12 @@ class Graph:
         refused = self.core.add(ids.tobytes(), np.ascontiguousarray(matrix, "<f4").tobytes())
         return ids[np.frombuffer(refused, np.bool_)]
 
+    def differing(self, ids: Ids, matrix: Matrix) -> Ids:
+        """Those of some ids whose copy is missing, or is none of this vector."""
+        ids = np.asarray(ids, dtype="<i8")
+        flags = self.core.differ(ids.tobytes(), np.ascontiguousarray(matrix, "<f4").tobytes())
+        return ids[np.frombuffer(flags, np.bool_)]
+
     def drop(self, id_: int) -> bool:
         """Forget an id. Returns whether it was there."""
         return self.core.drop(id_)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from .blob import Ids, Matrix
     from .options import GraphOptions
+    from .saved import Saved
 
 # A look at 2 million bytes takes 60 to 80 us: a graph gains nothing below.
 SCANNED_FLOATS = 2_000_000
@@ -40,6 +41,11 @@ MOST_FROM_GRAPH = 1_000  # neighbours; a graph is no help with more
 MOST_REFUSED = 1_000  # vectors that cannot be in the index and are read each time
 PROBES = 16  # rows whose neighbours tell whether bytes are fine enough
 MANY = 100  # candidates for 10 neighbours: the copies cannot tell them apart
+
+
+def followed(rows: int) -> int:
+    """How many changes an index of so many rows is brought up to date by."""
+    return max(FOLLOWED, rows // 4)
 
 
 class Position(NamedTuple):
@@ -69,8 +75,8 @@ class Source(Protocol):
     def blocks(self) -> Iterator[tuple[Ids, Matrix]]:
         """All vectors."""
 
-    def saved(self, dimensions: int, options: GraphOptions) -> tuple[Graph, Position] | None:
-        """The saved index and the position that it stands at, if there is one."""
+    def saved(self, dimensions: int, options: GraphOptions) -> Saved | None:
+        """The saved index, if there is one that is whole."""
 
     def check(self) -> None:
         """Raise where the statement is to stop."""
@@ -98,14 +104,15 @@ class Index:
         self.building = False
         self.waiting = 0
         """Threads that want the index."""
-        self._refused: set[int] = set()
+        self.refused: set[int] = set()
+        """Ids whose vectors cannot be compared coarsely: they are always candidates."""
         self._shaped = 0  # rows that the graph's shape was made for
         self._history: deque[Change] = deque(maxlen=REMEMBERED)
         self._misses = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self.graph) + len(self._refused)
+        return len(self.graph) + len(self.refused)
 
     @property
     def bytes(self) -> int:
@@ -154,12 +161,14 @@ class Index:
             return set() if mine == position else None
         if mine.seq > position.seq:
             return self._since(position)
-        changes = self._changes(source, mine, position)
+        changes = self._changes(source, mine, position, len(self))
         return None if changes is None else {c.id for c in changes if c.id is not None}
 
-    def _changes(self, source: Source, first: Position, last: Position) -> list[Change] | None:
+    def _changes(
+        self, source: Source, first: Position, last: Position, rows: int
+    ) -> list[Change] | None:
         """What the log says after `first`, up to `last`; None: too much, or another history."""
-        if last.seq - first.seq > max(FOLLOWED, len(self) // 4):
+        if last.seq - first.seq > followed(rows):
             return None
         changes = source.changes(first.seq, last.seq)
         complete = len(changes) == last.seq - first.seq + 1
@@ -186,28 +195,25 @@ class Index:
             graph, refused = _read(source, self.dimensions, self.options)
             # Only now: an interrupt while reading leaves the index as it was.
             self._take(graph, position)
-            self._refused = refused
+            self.refused = refused
             self._build_if_large()
 
     def _take(self, graph: Graph, position: Position) -> None:
         self.graph, self.position, self._misses = graph, position, 0
-        self._refused, self._shaped = set(), len(graph)
+        self.refused, self._shaped = set(), len(graph)
         self._history.clear()
         self._history.append(Change(position.seq, position.tag, None))
 
     def _restore(self, source: Source, position: Position) -> bool:
         """Take the saved index, and what has changed since."""
         found = source.saved(self.dimensions, self.options)
-        if found is None or found[1].seq > position.seq:
+        if found is None or found.position.seq > position.seq:
             return False
-        before = (self.graph, self.position, self._refused, self._shaped, list(self._history))
-        self._take(*found)
-        changes = self._changes(source, found[1], position)
+        changes = self._changes(source, found.position, position, len(found.graph))
         if changes is None:
-            self.graph, self.position, self._refused, self._shaped, history = before
-            self._history = deque(history, maxlen=REMEMBERED)
             return False
-        self.saved = found[1]
+        self._take(found.graph, found.position)
+        self.refused, self.saved = found.refused, found.position
         self._follow(source, position, changes)
         return True
 
@@ -222,8 +228,8 @@ class Index:
         self.position = None  # until all is done: what fails halfway must not be used
         for id_ in ids.tolist():
             self.graph.drop(id_)
-        self._refused.difference_update(ids.tolist())
-        self._refused.update(self.graph.add(found, matrix).tolist())
+        self.refused.difference_update(ids.tolist())
+        self.refused.update(self.graph.add(found, matrix).tolist())
         self._history.extend(changes)
         self.position = position
         self._build_if_large()
@@ -245,15 +251,15 @@ class Index:
 
     def propose(self, search: Search, changed: set[int]) -> Proposal | None:
         """Candidates among all ids but `changed`; None where each row must be looked at."""
-        if len(self._refused) > MOST_REFUSED:
+        if len(self.refused) > MOST_REFUSED:
             return None
-        graph, passing = self.graph, changed & self._refused
+        graph, passing = self.graph, changed & self.refused
         found = self._by_graph(search, changed)
         if found is None:
             found = graph.scan(search, changed)
         if found is None:
             return None
-        if self._refused:
+        if self.refused:
             found = np.concatenate([found, self._not_in_graph(search, passing)])
         kept = len(self) - sum(id_ in self for id_ in changed)
         return Proposal(found, kept)
@@ -267,11 +273,11 @@ class Index:
         return self.graph.search(search.query, count, search.ef, changed)
 
     def _not_in_graph(self, search: Search, passing: set[int]) -> Ids:
-        ids = np.array(sorted(self._refused - passing), dtype=np.int64)
+        ids = np.array(sorted(self.refused - passing), dtype=np.int64)
         return ids if search.ids is None else ids[np.isin(ids, search.ids)]
 
     def __contains__(self, id_: int) -> bool:
-        return id_ in self.graph or id_ in self._refused
+        return id_ in self.graph or id_ in self.refused
 
 
 def _read(source: Source, dimensions: int, options: GraphOptions) -> tuple[Graph, set[int]]:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .blob import Ids, Matrix
+    from .options import GraphOptions
 
 LEAST_WASTE = 0.2  # share of empty places in vec0 from which compacting it is worth the writing
 
 
 def optimize(storage: Storage) -> None:
-    """Shorten the log, and write the vectors anew where deletions left much room."""
-    storage.prune(1)
+    """Write the vectors anew where deletions left much room."""
     (places,) = storage.db.execute(
         f"SELECT coalesce(sum(length(rowids)), 0) / 8 FROM {storage.vectors('_chunks')}"
     )[0]
@@ -41,9 +41,8 @@ def rebuild(storage: Storage) -> None:
         rowids = f"SELECT rowid FROM {storage.vectors('_rowids')}"
         storage.db.execute(f"DELETE FROM {nodes} WHERE id NOT IN ({rowids})")
         storage.db.execute(f"INSERT OR IGNORE INTO {nodes}(id) {rowids}")
-    storage.db.execute(f"DELETE FROM {storage.name('edges')}")
+    storage.save([])
     storage.log(None)
-    storage.prune(1)
 
 
 def _collected(blocks: Iterator[tuple[Ids, Matrix]]) -> dict[int, bytes]:
@@ -100,15 +99,15 @@ def _write_vectors(storage: Storage, vectors: dict[int, bytes]) -> None:
 # ---- Finding damage ----
 
 
-def problems(storage: Storage) -> list[str]:
+def problems(storage: Storage, options: GraphOptions) -> list[str]:
     """What is wrong with a table, one sentence each; an empty list: nothing."""
     try:
-        return list(_problems(storage))
+        return list(_problems(storage, options))
     except (SQLError, TypeError) as error:
         return [str(error)]
 
 
-def _problems(storage: Storage) -> Iterator[str]:
+def _problems(storage: Storage, options: GraphOptions) -> Iterator[str]:
     config = storage.config()
     if config.get("format") != "1":
         yield f"{storage.table}_config names the unknown format {config.get('format')!r}"
@@ -117,8 +116,8 @@ def _problems(storage: Storage) -> Iterator[str]:
             f"{storage.table}_config has dimensions {config.get('dimensions')!r}, "
             f"the table has {storage.dimensions}"
         )
-    storage.db.execute(f"SELECT count(*) FROM {storage.name('edges')}")
     yield from _log_problems(storage)
+    yield from _saved_problems(storage, options)
     placed = _placed(storage)
     yield from _vector_problems(storage, placed)
     yield from belonging.problems(storage, set(placed))
@@ -137,6 +136,27 @@ def _log_problems(storage: Storage) -> Iterator[str]:
         yield f"{storage.table}_log has gaps"
     if odd:
         yield f"{storage.table}_log has {odd} rows of the wrong type"
+
+
+def _saved_problems(storage: Storage, options: GraphOptions) -> Iterator[str]:
+    edges = f"{storage.table}_edges"
+    try:
+        saved = storage.checked_saved(options)
+    except ValueError as error:
+        yield f"{edges} holds no whole index: {error}"
+        return
+    position = storage.position()
+    if saved is None or position is None or not storage.passed(saved.position):
+        return  # in another history it is not used
+    changed = {change.id for change in storage.changes(saved.position.seq, position.seq)[1:]}
+    expected, wrong = set(saved.graph.ids().tolist()) | saved.refused, set()
+    for ids, matrix in storage.blocks():
+        wrong.update(saved.graph.differing(ids, matrix).tolist())
+        expected.difference_update(ids.tolist())
+        storage.check()
+    wrong = (wrong | expected) - saved.refused - changed
+    if wrong and None not in changed:
+        yield f"{edges} holds an index that is wrong for {some(wrong)}"
 
 
 def _placed(storage: Storage) -> dict[int, tuple[Any, Any]]:

@@ -3,7 +3,7 @@
     v_config     key, value; `id` never changes, whatever the table is called
     v_nodes      one row for each row of v: its id and what else is kept beside the vector
     v_log        (seq, id, tag), one row for each change, see index.py
-    v_edges      room for saved neighbour graphs
+    v_edges      the saved index, see saved.py
     _muninn_<id> the vectors, in a sqlite-vec vec0 table
 
 Vectors are written through vec0, which keeps 8 of them in a blob, and read from its own tables
@@ -22,16 +22,17 @@ import numpy as np
 
 from ..bridge import Database, SQLError, quote
 from .blob import FLOAT32, Ids, Matrix
-from .index import Change, Position
+from .index import Change, Position, followed
 from .options import MOST_DIMENSIONS, TEXT
+from .saved import claim, restore
 from .shared import Transaction, transactions
 from .sqlite_vec import load_sqlite_vec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .engine import Graph
     from .options import Column, GraphOptions
+    from .saved import Saved
 
 FORMAT = "1"
 
@@ -59,6 +60,8 @@ class Storage:
         self.owner = owner
         self._dimensions = dimensions
         self._id: str | None = None
+        self.last_seq = 0
+        """The last log row that was written."""
 
     # ---- Names ----
 
@@ -206,10 +209,25 @@ class Storage:
             f"INSERT INTO {self.name('log')}(id, tag) VALUES (?, random())",
             (id_,),
         )
-        seq = self.db.last_insert_rowid
+        self.last_seq = self.db.last_insert_rowid
         transactions(self.db).setdefault((self.schema, self.id), Transaction()).wrote = True
-        if seq % PRUNED_EVERY == 0:
-            self.prune(LOG_KEPT)
+        if self.last_seq % PRUNED_EVERY == 0:
+            self.prune_log()
+
+    def passed(self, position: Position) -> bool:
+        """Whether a position is in this table's log."""
+        found = self.changes(position.seq, position.seq)
+        return bool(found) and found[0].tag == position.tag
+
+    def prune_log(self) -> None:
+        """Forget old log rows, but none that a saved index still needs."""
+        position = self.position()
+        if position is None:
+            return
+        saved = claim(self._saved_head())
+        needed = position.seq - saved.seq + 1 if saved else 0
+        useless = saved is None or needed > followed(saved.nodes)
+        self.prune(LOG_KEPT if useless else max(LOG_KEPT, needed))
 
     def prune(self, kept: int) -> None:
         """Forget all but the last `kept` log rows (at least one: it holds the position)."""
@@ -218,11 +236,46 @@ class Storage:
             f"DELETE FROM {log} WHERE seq <= (SELECT max(seq) FROM {log}) - ?", (max(1, kept),)
         )
 
-    # ---- Reading ----
+    # ---- The saved index ----
 
-    def saved(self, dimensions: int, options: GraphOptions) -> tuple[Graph, Position] | None:
-        """The saved index and where it stands, if it is there and whole."""
-        return None
+    def save(self, rows: Sequence[bytes]) -> None:
+        """Write the saved index anew; no rows: there is none."""
+        self.db.execute(f"DELETE FROM {self.name('edges')}")
+        for number, row in enumerate(rows):
+            self.db.execute(f"INSERT INTO {self.name('edges')} VALUES (?, ?)", (number, row))
+
+    def saved(self, dimensions: int, options: GraphOptions) -> Saved | None:
+        """The saved index, if there is one that is whole."""
+        head = self._saved_head()
+        try:
+            return None if head is None else self._restore(head, dimensions, options)
+        except ValueError:  # the vectors are the truth
+            return None
+
+    def checked_saved(self, options: GraphOptions) -> Saved | None:
+        """The saved index; None: there is none. Raises ValueError where it is damaged."""
+        (count,) = self.db.execute(f"SELECT count(*) FROM {self.name('edges')}")[0]
+        return self._restore(self._saved_head(), self.dimensions, options) if count else None
+
+    def _saved_head(self) -> object:
+        rows = self.db.execute(f"SELECT data FROM {self.name('edges')} WHERE id = 0")
+        return rows[0][0] if rows else None
+
+    def _restore(self, head: object, dimensions: int, options: GraphOptions) -> Saved:
+        edges = self.name("edges")
+        (numbers, size) = self.db.execute(
+            f"SELECT count(*), coalesce(sum(length(data)), 0) FROM {edges} WHERE id <> 0"
+        )[0]
+
+        def pages() -> Iterator[object]:
+            for number in range(1, numbers + 1):
+                rows = self.db.execute(f"SELECT data FROM {edges} WHERE id = ?", (number,))
+                yield rows[0][0] if rows else None
+                self.check()
+
+        return restore(head, pages, size, dimensions, options)
+
+    # ---- Reading ----
 
     def check(self) -> None:
         """Raise where the statement is to stop."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
-from . import maintenance
+from . import maintenance, saving
 from .blob import Ids, Matrix, vector
 from .engine import Search
 from .options import SHADOW
@@ -239,8 +239,12 @@ class StoredTable(Writable):
         """Run 'optimize', 'rebuild' or 'integrity-check'."""
         if command == "optimize":
             maintenance.optimize(self.storage)
+            saving.save_now(self.storage, self.options)
+            self.storage.prune(1)
         elif command == "rebuild":
             maintenance.rebuild(self.storage)
+            saving.save_now(self.storage, self.options)
+            self.storage.prune(1)
         elif command == "integrity-check":
             problem = self.integrity()
             if problem:
@@ -253,7 +257,7 @@ class StoredTable(Writable):
 
     def integrity(self) -> str | None:
         """What is wrong with the tables, if anything is."""
-        problems = maintenance.problems(self.storage)
+        problems = maintenance.problems(self.storage, self.options)
         return "; ".join(problems) or None
 
     # ---- Transactions ----
@@ -269,6 +273,12 @@ class StoredTable(Writable):
         key = self._key()
         if key:
             transactions(self.db).setdefault(key, Transaction(wrote=False))
+            saving.catch_up(self.storage)
+
+    def sync(self) -> None:
+        """The transaction is about to be committed."""
+        if self._key():
+            saving.keep_up(self.storage)
 
     def commit(self) -> None:
         """The transaction is over."""

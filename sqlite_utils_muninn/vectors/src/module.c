@@ -120,7 +120,11 @@ static void index_dealloc(PyObject *self)
 
 /* ---- Rows ---- */
 
-static int add_rows(Graph *graph, const int64_t *ids, const float *vectors, int64_t count,
+/* Does something for each row, and says of each yes or no. */
+typedef int (*Each)(Graph *graph, const int64_t *ids, const float *vectors, Py_ssize_t count,
+                    uint8_t *flags);
+
+static int add_rows(Graph *graph, const int64_t *ids, const float *vectors, Py_ssize_t count,
                     uint8_t *refused)
 {
     float *work = malloc((size_t)graph->dimensions * sizeof(float));
@@ -128,7 +132,7 @@ static int add_rows(Graph *graph, const int64_t *ids, const float *vectors, int6
     if (result == 0) {
         result = places_make(graph, graph->count + count);
     }
-    for (int64_t i = 0; i < count && result == 0 && work != NULL; i++) {
+    for (Py_ssize_t i = 0; i < count && result == 0 && work != NULL; i++) {
         int32_t node = graph->count;
         int64_t id;
         memcpy(&id, ids + i, sizeof(id));
@@ -146,33 +150,6 @@ static int add_rows(Graph *graph, const int64_t *ids, const float *vectors, int6
     }
     free(work);
     return work == NULL ? NO_MEMORY : result;
-}
-
-static PyObject *index_add(PyObject *self, PyObject *given)
-{
-    Index *index = (Index *)self;
-    const char *ids, *vectors;
-    Py_ssize_t id_size, vector_size;
-    if (!PyArg_ParseTuple(given, "y#y#", &ids, &id_size, &vectors, &vector_size) ||
-        !enter(index, 1)) {
-        return NULL;
-    }
-    Py_ssize_t count = id_size / 8;
-    if (id_size % 8 || vector_size != count * 4 * index->graph.dimensions) {
-        return PyErr_Format(PyExc_ValueError, "ids and vectors do not fit together");
-    }
-    uint8_t *refused = malloc((size_t)count + 1);
-    if (refused == NULL) {
-        return PyErr_NoMemory();
-    }
-    int result;
-    WITHOUT_GIL(index);
-    result = add_rows(&index->graph, (const int64_t *)ids, (const float *)vectors, count, refused);
-    WITH_GIL(index);
-    PyObject *found =
-        result < 0 ? fail(result) : PyBytes_FromStringAndSize((const char *)refused, count);
-    free(refused);
-    return found;
 }
 
 static PyObject *index_drop(PyObject *self, PyObject *given)
@@ -234,6 +211,66 @@ static PyObject *index_link(PyObject *self, PyObject *given)
     result = graph_link(&index->graph, count);
     WITH_GIL(index);
     return result < 0 ? fail(result) : PyLong_FromLong(index->graph.count - index->graph.linked);
+}
+
+/* Says of each vector whether its copy is another one than it should be, or is missing. */
+static int compare_rows(Graph *graph, const int64_t *ids, const float *vectors,
+                        Py_ssize_t count, uint8_t *differs)
+{
+    Block codes = {NULL, NULL, 0};
+    float *work = malloc((size_t)graph->dimensions * sizeof(float));
+    int made = work != NULL && block_make(&codes, (size_t)graph->stride, 0) == 0;
+    for (Py_ssize_t i = 0; i < count && made; i++) {
+        Coarse coarse;
+        int64_t id;
+        memcpy(&id, ids + i, sizeof(id));
+        int32_t node = node_of(graph, id);
+        differs[i] =
+            node == NOBODY ||
+            !encode(graph, vectors + i * graph->dimensions, codes.bytes, &coarse, work) ||
+            memcmp(&coarse, &graph->coarse[node], sizeof(coarse)) != 0 ||
+            memcmp(codes.bytes, codes_of(graph, node), (size_t)graph->stride) != 0;
+    }
+    free(work);
+    block_free(&codes);
+    return made ? 0 : NO_MEMORY;
+}
+
+static PyObject *each_row(PyObject *self, PyObject *given, Each each)
+{
+    Index *index = (Index *)self;
+    const char *ids, *vectors;
+    Py_ssize_t id_size, vector_size;
+    if (!PyArg_ParseTuple(given, "y#y#", &ids, &id_size, &vectors, &vector_size) ||
+        !enter(index, 1)) {
+        return NULL;
+    }
+    Py_ssize_t count = id_size / 8;
+    if (id_size % 8 || vector_size != count * 4 * index->graph.dimensions) {
+        return PyErr_Format(PyExc_ValueError, "ids and vectors do not fit together");
+    }
+    uint8_t *flags = malloc((size_t)count + 1);
+    if (flags == NULL) {
+        return PyErr_NoMemory();
+    }
+    int result;
+    WITHOUT_GIL(index);
+    result = each(&index->graph, (const int64_t *)ids, (const float *)vectors, count, flags);
+    WITH_GIL(index);
+    PyObject *found =
+        result < 0 ? fail(result) : PyBytes_FromStringAndSize((const char *)flags, count);
+    free(flags);
+    return found;
+}
+
+static PyObject *index_add(PyObject *self, PyObject *given)
+{
+    return each_row(self, given, add_rows);
+}
+
+static PyObject *index_differ(PyObject *self, PyObject *given)
+{
+    return each_row(self, given, compare_rows);
 }
 
 /* The living nodes again, none of them linked. */
@@ -517,6 +554,7 @@ static PyGetSetDef index_getset[] = {
 
 static PyMethodDef index_methods[] = {
     {"add", index_add, METH_VARARGS, "add(ids, vectors) -> a byte for each: 1 if it is refused."},
+    {"differ", index_differ, METH_VARARGS, "differ(ids, vectors) -> a byte for each, like add()."},
     {"drop", index_drop, METH_VARARGS, "drop(id) -> whether it was there."},
     {"has", index_has, METH_VARARGS, "has(id)"},
     {"ids", index_ids, METH_NOARGS, "All ids."},

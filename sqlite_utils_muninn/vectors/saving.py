@@ -1,0 +1,101 @@
+"""When the index of a table is saved in its file: by whoever writes, seldom; at once by 'optimize'.
+
+Saving costs about a second for a million vectors, so it is done when a twentieth of the rows has
+changed since the last time (2,000 at least), within the transaction that is about to be committed.
+What is saved is the index as it stands at some committed position; what the log says after that is
+read again by whoever opens it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import index as index_module
+from . import saved
+from .index import Index
+from .shared import connection, shared_index, transactions
+
+if TYPE_CHECKING:
+    from .options import GraphOptions
+    from .storage import Storage
+
+CHANGES, SHARE = 2_000, 20  # saved after so many changes, or a twentieth of the rows
+LINKED_AT_ONCE = 64
+
+
+def keep_up(storage: Storage) -> None:
+    """Save the shared index if that is due; a transaction is about to be committed."""
+    key = (storage.schema, storage.id)
+    transaction = transactions(storage.db).get(key)
+    index = connection(storage.db).indexes.get(key)
+    if index is None or transaction is None or not transaction.wrote or not index.graph.linked:
+        return
+    due = max(CHANGES, len(index) // SHARE)
+    since = index.saved.seq if index.saved else 0
+    if storage.last_seq - since <= due:
+        return
+    with index.hold(storage.check):
+        position, graph = index.position, index.graph
+        if position is None or position.seq - since <= due // 2:
+            return
+        if graph.unlinked > graph.core.nodes // 10 or not storage.passed(position):
+            return
+        rows = saved.dump(index)
+    if rows:
+        storage.save(rows)
+        storage.prune_log()
+        index.saved = position
+
+
+def catch_up(storage: Storage) -> None:
+    """Bring the shared index up to date before a transaction writes, if it lags far behind.
+
+    So a process that writes much and searches seldom has an index to save.
+    """
+    index = connection(storage.db).indexes.get((storage.schema, storage.id))
+    if index is None or not index.graph.linked or index.position is None:
+        return
+    position = storage.position()
+    if position is not None and position.seq - index.position.seq > CHANGES // 4:
+        with index.hold(storage.check):
+            index.reach(storage, position, advance=True)
+
+
+def save_now(storage: Storage, options: GraphOptions) -> None:
+    """Link every row, save the index and shorten the log; a small table needs no index."""
+    position = storage.position()
+    if position is None:
+        return
+    index = _index_at(storage, options, position)
+    if len(index) * index.dimensions <= index_module.SCANNED_FLOATS:
+        storage.save([])
+        storage.prune(1)
+        return
+    left = 1
+    while left:
+        with index.hold(storage.check):
+            if index.graph.dead > len(index.graph) // 10:
+                index.graph.core.compact()
+            left = index.graph.link(LINKED_AT_ONCE)
+        storage.check()
+    with index.hold(storage.check):
+        rows = saved.dump(index)
+    if rows:
+        storage.save(rows)
+        storage.prune(1)
+        index.saved = position
+
+
+def _index_at(storage: Storage, options: GraphOptions, position: index_module.Position) -> Index:
+    """An index that holds exactly what this transaction sees."""
+    transaction = transactions(storage.db).get((storage.schema, storage.id))
+    if transaction is None or not transaction.wrote:
+        index = shared_index(storage, options)
+        with index.hold(storage.check):
+            index.reach(storage, position, advance=True)
+            if index.position == position:
+                return index
+    index = Index(storage.dimensions, options)
+    with index.hold():
+        index.load(storage, position)
+    return index
