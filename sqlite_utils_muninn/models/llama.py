@@ -12,8 +12,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import sys
 import threading
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +51,7 @@ def library() -> Any:
     Raises LlamaMissingError, which says what to install.
     """
     try:
-        from llama_cpp import llama_cpp
+        llama_cpp = _bindings()
     except ImportError as error:
         raise LlamaMissingError(
             f"models run on llama-cpp-python, which is not installed: {INSTALL}"
@@ -61,6 +64,26 @@ def library() -> Any:
     llama_cpp.llama_log_set(_log_callback(llama_cpp), None)
     llama_cpp.llama_backend_init()
     return llama_cpp
+
+
+def _bindings() -> Any:
+    """Import llama-cpp-python's module of C functions, and nothing else of it.
+
+    The package's own `__init__` brings templates, caches and a chat completion: a fifth of a second
+    until the first embedding. Its modules are forgotten again, so that whoever imports the package
+    later gets all of it.
+    """
+    if "llama_cpp" in sys.modules:
+        return import_module("llama_cpp.llama_cpp")
+    spec = find_spec("llama_cpp")
+    if spec is None:
+        raise ImportError("there is no llama_cpp")
+    sys.modules["llama_cpp"] = module_from_spec(spec)
+    try:
+        return import_module("llama_cpp.llama_cpp")
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "llama_cpp"]:
+            del sys.modules[name]
 
 
 _complaints = threading.local()

@@ -147,3 +147,17 @@ def test_ctrl_c_stops_a_bulk_job(minilm_path: Path, models_directory: Path) -> N
     output, errors = process.communicate(timeout=20)
     assert output == "interrupted 1\n", errors
     assert process.returncode == 0
+
+
+def test_the_whole_of_llama_cpp_python_can_be_imported_later() -> None:
+    """Only its bindings are loaded for an embedding; nobody else may get half a package."""
+    program = (
+        "import sys\n"
+        "from sqlite_utils_muninn.models.llama import library\n"
+        "assert library().llama_print_system_info()\n"
+        "assert not {'llama_cpp', 'jinja2', 'diskcache'} & set(sys.modules)\n"
+        "import llama_cpp, llama_cpp.llama_cpp\n"
+        "assert llama_cpp.Llama and llama_cpp.llama_cpp.llama_backend_init\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

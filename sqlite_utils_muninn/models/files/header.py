@@ -33,6 +33,8 @@ MAX_DIMENSIONS = 4
 MAX_SAID = 400  # characters of an error
 KEPT_ITEMS = 64  # of an array; vocabularies are counted, not kept
 
+_PORTION = 1 << 20  # bytes of one read
+_LENGTH = struct.Struct("<Q")
 _BOOL, _STRING, _ARRAY = 7, 8, 9
 _NUMBERS = {  # type number -> struct format
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f",
@@ -283,9 +285,24 @@ class _Reader:
             raise ValueError(self.cut_off(what, self.file.tell()))
         if length <= KEPT_ITEMS:
             return Array(length, tuple(self.string(what) for _ in range(length)))
-        for _ in range(length):
-            self.take(int.from_bytes(self.take(8, what), "little"), what)
+        self.skip_strings(length, what)
         return Array(length)
+
+    def skip_strings(self, count: int, what: str) -> None:
+        """Go behind so many strings; vocabularies have too many for a read or two of each."""
+        data, start, place = b"", 0, self.file.tell()
+        for _ in range(count):
+            if place + 8 > start + len(data):
+                self.file.seek(place)
+                data, start = self.file.read(min(_PORTION, self.limit - place)), place
+                if len(data) < 8:
+                    raise ValueError(self.cut_off(what, place))
+            (length,) = _LENGTH.unpack_from(data, place - start)
+            place += 8
+            if length > self.limit - place:
+                raise ValueError(self.cut_off(what, place))
+            place += length
+        self.file.seek(place)
 
     def tensor(self) -> Tensor:
         """Return a tensor whose offset still counts from the start of the data."""

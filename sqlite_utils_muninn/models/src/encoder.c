@@ -2,7 +2,6 @@
 
 #include "encoder.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,21 +64,39 @@ EXPORTED Encoder *muninn_encoder_new(int layers, int width, int heads, int inner
     return NULL;
 }
 
+/* Return the largest magnitude among finite floats; their bits, less the sign, have its order. */
+static float peak_of(const float *values, int count) {
+    uint32_t most = 0;
+    for (int i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + i, 4);
+        bits &= 0x7FFFFFFF;
+        most = bits > most ? bits : most;
+    }
+    float peak;
+    memcpy(&peak, &most, 4);
+    return peak;
+}
+
 /* Quantize one output's weights and put them where they belong in the panels. */
-static void pack_row(Dense *dense, int output, const float *weights) {
-    float peak = 0;
-    for (int k = 0; k < dense->inputs; k++) peak = fmaxf(peak, fabsf(weights[k]));
-    const float scale = peak / 127.0f, inverse = peak > 0 ? 127.0f / peak : 0.0f;
-    uint8_t *panel = dense->packed + (size_t)(output / PANEL) * PANEL * dense->inputs;
+static void pack_row(Dense *dense, int output, const float *weights, uint8_t *bytes) {
+    const float rounding = 12582912.0f; /* 1.5 * 2^23: its last bits are then the whole number */
+    const float peak = peak_of(weights, dense->inputs);
+    const float inverse = peak > 0 ? 127.0f / peak : 0.0f;
     int32_t total = 0;
     for (int k = 0; k < dense->inputs; k++) {
-        float exact = weights[k] * inverse;
-        int whole = (int)(exact + (exact < 0 ? -0.5f : 0.5f));
+        const float shifted = weights[k] * inverse + rounding;
+        int32_t whole;
+        memcpy(&whole, &shifted, 4);
+        whole -= 0x4B400000;
         total += whole;
-        panel[k / 4 * 4 * PANEL + output % PANEL * 4 + k % 4] = (uint8_t)(whole + 128);
+        bytes[k] = (uint8_t)(whole + 128);
     }
-    dense->scale[output] = scale;
-    dense->sum[output] = scale * (float)total;
+    uint8_t *panel = dense->packed + (size_t)(output / PANEL) * PANEL * dense->inputs;
+    for (int k = 0; k < dense->inputs; k += 4)
+        memcpy(panel + k * PANEL + output % PANEL * 4, bytes + k, 4);
+    dense->scale[output] = peak / 127.0f;
+    dense->sum[output] = peak / 127.0f * (float)total;
 }
 
 /* which: 0 queries, keys and values, 1 output of attention, 2 up, 3 down. weights: finite floats,
@@ -92,11 +109,16 @@ EXPORTED int muninn_encoder_set_dense(Encoder *encoder, int layer, int which, in
     dense->inputs = inputs;
     dense->packed = malloc((size_t)outputs * inputs);
     dense->scale = malloc(3 * (size_t)outputs * sizeof(float));
-    if (!dense->packed || !dense->scale) return -1;
+    uint8_t *bytes = malloc((size_t)inputs);
+    if (!dense->packed || !dense->scale || !bytes) {
+        free(bytes);
+        return -1;
+    }
     dense->sum = dense->scale + outputs;
     dense->bias = dense->sum + outputs;
     memcpy(dense->bias, bias, (size_t)outputs * sizeof(float));
-    for (int i = 0; i < outputs; i++) pack_row(dense, i, weights + (size_t)i * inputs);
+    for (int i = 0; i < outputs; i++) pack_row(dense, i, weights + (size_t)i * inputs, bytes);
+    free(bytes);
     return 0;
 }
 
