@@ -4,6 +4,7 @@ connections, and the cases that version numbers get wrong.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -54,28 +55,29 @@ STEPS = st.one_of(
     st.just("vacuum"),
     st.just("drop"),
     st.just("clear"),
+    st.tuples(st.just("view"), st.integers(0, 9)),
 )
 
 
+SHAPE = ["CREATE TABLE base (s, t)", "CREATE VIEW e AS SELECT s, t FROM base"]
+
+
 def run_step(conn: Any, sqlite: Any, step: Any) -> None:
-    try:
-        if isinstance(step, str):
-            statements = {
-                "look": [],
-                "vacuum": ["VACUUM"],
-                "clear": ["DELETE FROM e"],
-                "drop": ["DROP TABLE e", "CREATE TABLE e (s, t)"],
-            }.get(step, [step])
-            for sql in statements:
-                conn.execute(sql)
-        elif step[0] == "insert":
-            conn.execute("INSERT INTO e VALUES (?, ?)", step[1:])
-        elif step[0] == "delete":
-            conn.execute("DELETE FROM e WHERE s = ?", step[1:])
-        else:
-            conn.execute("UPDATE e SET t = ? WHERE s = ?", step[1:])
-    except sqlite.OperationalError:
-        pass  # no transaction, or the file is locked: as it may be
+    kind, *values = [step] if isinstance(step, str) else step
+    statements = {
+        "look": [],
+        "vacuum": ["VACUUM"],
+        "clear": ["DELETE FROM base"],
+        "drop": ["DROP VIEW e", "DROP TABLE base", *SHAPE],
+        "insert": ["INSERT INTO base VALUES (?, ?)"],
+        "delete": ["DELETE FROM base WHERE s = ?"],
+        "update": ["UPDATE base SET t = ? WHERE s = ?"],
+        "view": ["DROP VIEW e", f"{SHAPE[1]} WHERE t <> {values[0] if values else 0}"],
+    }.get(kind, [kind])
+    # No transaction, or the file is locked: as it may be.
+    with contextlib.suppress(sqlite.OperationalError):
+        for sql in statements:
+            conn.execute(sql, values if "?" in sql else ())
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
@@ -98,7 +100,10 @@ def test_what_is_seen_is_what_sqlite_shows(
         file = path.with_suffix(f".{next(number)}")
         conns = [connect(file, timeout=0) for _ in range(3)]
         conns[0].execute(f"PRAGMA journal_mode = {mode}")
-        conns[0].execute("CREATE TABLE e (s, t)")
+        for conn in conns:
+            conn.execute("PRAGMA synchronous = OFF")  # no test here is about the disk
+        for sql in SHAPE:
+            conns[0].execute(sql)
         for who, step in steps:
             run_step(conns[who], sqlite, step)
             for conn in conns:
@@ -109,6 +114,7 @@ def test_what_is_seen_is_what_sqlite_shows(
                 assert conn.execute(NODES).fetchone() == truth
         for conn in conns:
             conn.close()
+        file.unlink()
 
     holds()
 
@@ -176,6 +182,79 @@ def test_a_change_by_another_process_is_seen(connect: Any, tmp_path: Any) -> Non
     code += "c.execute('INSERT INTO e VALUES (5, 6)'); c.commit()"
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
     assert conn.execute(NODES).fetchone() == ("1,2,5,6",)
+
+
+# Each of these is noticed by one part of the token alone, and by no other.
+
+
+def test_a_view_of_this_connection_that_is_made_anew(conn: Any, reads: list[str]) -> None:
+    """schema_version: no row has changed, and nobody else has written."""
+    conn.execute("CREATE TABLE base (s, t)")
+    conn.execute("INSERT INTO base VALUES (1, 2), (3, 4)")
+    for condition, nodes in (("s < 3", "1,2"), ("s > 2", "3,4")):
+        conn.execute("DROP VIEW IF EXISTS e")
+        conn.execute(f"CREATE VIEW e AS SELECT s, t FROM base WHERE {condition}")
+        for _ in range(2):
+            assert conn.execute(NODES).fetchone() == (nodes,)
+    assert len(reads) == 2
+
+
+def test_a_row_that_this_connection_adds(conn: Any, reads: list[str]) -> None:
+    """total_changes: data_version leaves out what the connection itself has done."""
+    conn.execute("CREATE TABLE e (s, t)")
+    for node in range(1, 4):
+        conn.execute("INSERT INTO e VALUES (?, ?)", (node, node))
+        assert conn.execute(NODES).fetchone() == (",".join(map(str, range(1, node + 1))),)
+    assert len(reads) == 3
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_row_that_another_connection_adds(connect: Any, tmp_path: Any, mode: str) -> None:
+    """data_version: this connection has done nothing, and the schema is the same."""
+    one, other = connect(tmp_path / "two.db"), connect(tmp_path / "two.db")
+    one.execute(f"PRAGMA journal_mode = {mode}")
+    one.execute("CREATE TABLE e (s, t)")
+    for node in range(1, 4):
+        one.execute("INSERT INTO e VALUES (?, ?)", (node, node))
+        nodes = ",".join(map(str, range(1, node + 1)))
+        assert other.execute(NODES).fetchone() == one.execute(NODES).fetchone() == (nodes,)
+
+
+def test_another_file_under_the_same_name(connect: Any, tmp_path: Any) -> None:
+    """The files: all version numbers are the same, as both were made in the same way."""
+    for node in (1, 2):
+        maker = connect(tmp_path / f"{node}.db")
+        maker.execute("CREATE TABLE edges (s, t)")
+        maker.execute("INSERT INTO edges VALUES (?, ?)", (node, node))
+        maker.close()
+    conn = connect()
+    for node in (1, 2, 1):
+        conn.execute("ATTACH ? AS other", (str(tmp_path / f"{node}.db"),))
+        sql = "SELECT node FROM graph_degree('other.edges', 's', 't')"
+        assert conn.execute(sql).fetchall() == [(node,)]
+        conn.execute("DETACH other")
+
+
+def test_nothing_is_kept_while_a_transaction_writes(connect: Any, tmp_path: Any) -> None:
+    """The state of the transaction: total_changes does not go back when it is rolled back."""
+    conn = connect(tmp_path / "back.db")
+    conn.execute("CREATE TABLE e (s, t)")
+    conn.execute("INSERT INTO e VALUES (1, 1)")
+    conn.execute("BEGIN")
+    conn.execute("INSERT INTO e VALUES (2, 2)")
+    assert conn.execute(NODES).fetchone() == ("1,2",)
+    conn.execute("ROLLBACK")
+    assert conn.execute(NODES).fetchone() == ("1",)
+    conn.execute("SAVEPOINT a")
+    conn.execute("INSERT INTO e VALUES (3, 3)")
+    conn.execute("SAVEPOINT b")
+    conn.execute("INSERT INTO e VALUES (4, 4)")
+    assert conn.execute(NODES).fetchone() == ("1,3,4",)
+    conn.execute("ROLLBACK TO b")
+    assert conn.execute(NODES).fetchone() == ("1,3",)
+    conn.execute("ROLLBACK TO a")
+    conn.execute("RELEASE a")
+    assert conn.execute(NODES).fetchone() == ("1",)
 
 
 def test_memory_databases_are_each_their_own(connect: Any) -> None:
