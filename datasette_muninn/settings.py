@@ -16,7 +16,13 @@ from weakref import WeakKeyDictionary
 
 from datasette.utils import StartupError
 
-from sqlite_utils_muninn.settings import Host, default_models_directory, default_threads
+from sqlite_utils_muninn.models.limits import limits
+from sqlite_utils_muninn.settings import (
+    ENCODERS,
+    Host,
+    default_models_directory,
+    default_threads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +42,12 @@ class Settings:
     """Where installed models are."""
     threads: int = field(default_factory=default_threads)
     """Cores that one call of a model may use."""
+    models_memory: int | None = None
+    """Bytes of model files in memory, of the whole process; those not used for longest go first."""
+    gpu_layers: int | None = None
+    """Layers of a model that go to a graphics card; by default llama.cpp decides."""
+    encoder: str | None = None
+    """What computes small models on the CPU: auto, int8 or llama.cpp."""
     max_text: int = 20_000
     """Characters of a text that SQL may have embedded or tokenized."""
     max_rows: int = 1_000
@@ -62,6 +74,13 @@ class Settings:
             threads=self.threads,
         )
 
+    def limit_process(self) -> None:
+        """Tell the models of this process what they may take, where that is set."""
+        limits.bytes = self.models_memory or limits.bytes
+        limits.encoder = self.encoder or limits.encoder
+        if self.gpu_layers is not None:
+            limits.gpu_layers = self.gpu_layers
+
 
 _settings: WeakKeyDictionary[Datasette, Settings] = WeakKeyDictionary()
 
@@ -70,6 +89,7 @@ def settings_of(datasette: Datasette) -> Settings:
     """The settings of an instance. Raises StartupError, naming the option that is wrong."""
     if datasette not in _settings:
         _settings[datasette] = read(datasette.plugin_config(PLUGIN) or {})
+        _settings[datasette].limit_process()
     return _settings[datasette]
 
 
@@ -104,6 +124,19 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
+def _layers(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise StartupError(f"{PLUGIN}: {name} must be a whole number, 0 or more, got {value!r}")
+    return value
+
+
+def _encoder(name: str, value: Any) -> str:
+    if value not in ENCODERS:
+        known = ", ".join(ENCODERS)
+        raise StartupError(f"{PLUGIN}: {name} must be one of {known}, got {value!r}")
+    return str(value)
+
+
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise StartupError(f"{PLUGIN}: {name} must be a number of seconds above 0, got {value!r}")
@@ -114,6 +147,9 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "models": _models,
     "models_directory": _directory,
     "threads": _positive,
+    "models_memory": _positive,
+    "gpu_layers": _layers,
+    "encoder": _encoder,
     "max_text": _positive,
     "max_rows": _positive,
     "max_seconds": _seconds,

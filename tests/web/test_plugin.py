@@ -9,6 +9,7 @@ import pytest
 from datasette.utils import StartupError
 
 from datasette_muninn import settings
+from sqlite_utils_muninn.models.limits import limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,17 +139,29 @@ async def test_immutable_and_read_only_files(library: Path, datasette: Any) -> N
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("max_txt", 5, "unknown option 'max_txt', there are: max_query, max_results"),
+        ("max_txt", 5, "unknown option 'max_txt', there are: encoder, gpu_layers, max_query"),
         ("max_text", 0, "max_text must be a whole number above 0, got 0"),
         ("max_seconds", "fast", "max_seconds must be a number of seconds above 0, got 'fast'"),
         ("models", ["a.gguf"], "models must map names to paths of GGUF files"),
         ("models_directory", 3, "models_directory must be the path of a directory, got 3"),
+        ("models_memory", "2 GB", "models_memory must be a whole number above 0, got '2 GB'"),
+        ("gpu_layers", -1, "gpu_layers must be a whole number, 0 or more, got -1"),
+        ("encoder", "fast", "encoder must be one of auto, int8, llama.cpp, got 'fast'"),
     ],
 )
 async def test_wrong_options_are_named_at_start(option: str, value: Any, message: str) -> None:
     with pytest.raises(StartupError) as caught:
         settings.read({option: value})
     assert message in str(caught.value)
+
+
+async def test_what_models_may_take_is_told_to_the_process(
+    datasette: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bytes", "gpu_layers", "encoder"):
+        monkeypatch.setattr(limits, name, getattr(limits, name))
+    await datasette(models_memory=10**9, gpu_layers=0, encoder="llama.cpp").invoke_startup()
+    assert (limits.bytes, limits.gpu_layers, limits.encoder) == (10**9, 0, "llama.cpp")
 
 
 async def test_wrong_options_stop_the_start(datasette: Any) -> None:
