@@ -273,7 +273,7 @@ class _Binder:
 
     def _belongs(self, name: str, content: str | None, table: Table, what: str) -> bool:
         """Whether an index is made from a node table: another's would show through it."""
-        if content is not None and content.lower() == table.name.lower():
+        if table.name.lower() in (name.lower(), (content or "").lower()):
             return True
         if content is None and self.sees(name):
             return True
@@ -323,7 +323,7 @@ class _FullTextTable:
     name: str
     module: str
     content: str | None
-    """The table whose texts it holds; "" for none, None for its own."""
+    """The table whose texts it indexes; None: they are its own, or not kept."""
     content_rowid: str
 
 
@@ -342,7 +342,6 @@ def full_text_tables(execute: Any, schema: str) -> dict[str, _FullTextTable]:
         module = module_of(sql)
         if module in ("fts3", "fts4", "fts5"):
             content = _option(sql, "content")
-            content = name if content is None else content
             rows = _option(sql, "content_rowid") or "rowid"
             found[name.lower()] = _FullTextTable(name, module, content or None, rows)
     return found

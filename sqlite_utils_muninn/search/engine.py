@@ -111,7 +111,7 @@ class Search:
         if isinstance(given, KnowledgeGraph):
             return given, True
         if given is not None:
-            return graph_named(self.db, given, schema=schema), True
+            return graph_named(self.db, given, schema=schema, visible=visible), True
         declared = graphs(self.db, schema=schema, visible=visible)
         if len(declared) > 1:
             names = ", ".join(repr(graph.name) for graph in declared)
@@ -125,9 +125,11 @@ class Search:
     def _bound(self, graph: KnowledgeGraph) -> Bound:
         request = self.request
         if request.edge_table is not None:
-            named = [e for e in graph.edges if e.table.lower() == request.edge_table.lower()]
+            seen = None if request.visible is None else {t.lower() for t in request.visible}
+            there = [e for e in graph.edges if seen is None or e.table.lower() in seen]
+            named = [e for e in there if e.table.lower() == request.edge_table.lower()]
             if not named:
-                known = ", ".join(repr(edge.table) for edge in graph.edges) or "none"
+                known = ", ".join(dict.fromkeys(repr(e.table) for e in there)) or "none"
                 raise ValueError(
                     f"{self.caller}: argument 'edge_table' must be an edge table of the graph "
                     f"{graph.name!r} ({known}), got {request.edge_table!r}"
@@ -135,7 +137,7 @@ class Search:
             graph = replace(graph, edges=tuple(named))
         bound = bind(self.db, graph, schema=request.schema, visible=request.visible)
         if not bound.nodes:
-            problem = (bound.problems or [f"knowledge graph {graph.name!r} has no nodes"])[0]
+            problem = (bound.problems or [f"knowledge graph {graph.name!r} has no node tables"])[0]
             raise ValueError(f"{self.caller}: {problem}")
         self.missing += bound.problems
         return bound

@@ -131,7 +131,7 @@ def _fts_over(name: str, full_texts: dict[str, Any]) -> str | None:
     over = [
         t.name
         for t in full_texts.values()
-        if t.module == "fts5" and (t.content or "").lower() == name.lower()
+        if t.module == "fts5" and (t.content or t.name).lower() == name.lower()
     ]
     return over[0] if over else None
 

@@ -24,25 +24,34 @@ def graphs(
 ) -> list[KnowledgeGraph]:
     """Return the declared graphs in the order of their declaration; broken ones are left out.
 
-    With `visible`, only those of which a node table may be seen. Use `graph_named` to hear what is
-    wrong with one.
+    With `visible` (names of tables, in any case), only those of which a node table may be seen.
+    Use `graph_named` to hear what is wrong with one.
     """
+    seen = None if visible is None else {table.lower() for table in visible}
     found = []
     for name, definition in _rows(conn, schema):
         try:
             graph = from_json(str(name), definition)
         except ValueError:
             continue
-        if visible is None or any(node.table in visible for node in graph.nodes):
+        if seen is None or any(node.table.lower() in seen for node in graph.nodes):
             found.append(graph)
     return found
 
 
-def graph_named(conn: Any, name: str, *, schema: str = "main") -> KnowledgeGraph:
-    """Return a declared graph. Raises ValueError where there is none, or where it is broken."""
+def graph_named(
+    conn: Any, name: str, *, schema: str = "main", visible: Collection[str] | None = None
+) -> KnowledgeGraph:
+    """Return a declared graph. Raises ValueError where there is none, or where it is broken.
+
+    With `visible`, only one of which a node table may be seen is there.
+    """
     rows = {str(row[0]): row[1] for row in _rows(conn, schema)}
-    if name not in rows:
-        known = ", ".join(map(repr, rows)) or "none"
+    seen = set(rows)
+    if visible is not None:
+        seen = {graph.name for graph in graphs(conn, schema=schema, visible=visible)}
+    if name not in seen:
+        known = ", ".join(repr(row) for row in rows if row in seen) or "none"
         raise ValueError(f"no knowledge graph is called {name!r}; declared: {known}")
     return from_json(name, rows[name])
 

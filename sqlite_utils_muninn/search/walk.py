@@ -7,7 +7,7 @@ within so many hops (Haveliwala 2002; forward push of Andersen, Chung and Lang 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ class Spread:
     damping: float
     hops: int
     hub_cap: int
-    epsilon: float = EPSILON
+    epsilon: float = field(default_factory=lambda: EPSILON)
 
 
 @dataclass(frozen=True)
