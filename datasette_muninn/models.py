@@ -80,10 +80,12 @@ def file_of(datasette: Datasette, name: str) -> Path | None:
 
 def facts(path: Path) -> dict[str, Any]:
     """Return what a file's header says. Raises ModelFileError."""
+    from sqlite_utils_muninn.models.encoder import computed_by
     from sqlite_utils_muninn.models.files.facts import facts_of
     from sqlite_utils_muninn.models.registry import registry
 
-    return facts_of(registry().header(path))
+    header = registry().header(path)
+    return {**facts_of(header), "computed_by": computed_by(header)}
 
 
 def _entries(models: dict[str, str], directory: Path) -> list[ModelEntry]:

@@ -246,6 +246,7 @@ def _description(known: KnownModel | None, here: InstalledModel | None) -> dict[
     """Return the facts of the catalogue, of the index and of the file, under their own heads."""
     import dataclasses
 
+    from sqlite_utils_muninn.models.encoder import computed_by
     from sqlite_utils_muninn.models.files.facts import facts_of
 
     description: dict[str, Any] = {"name": known.name if known else here and here.name}
@@ -262,6 +263,7 @@ def _description(known: KnownModel | None, here: InstalledModel | None) -> dict[
         }
         if header := _header(here.path):
             description["file"] = facts_of(header)
+            description["computed_by"] = computed_by(header, here.pooling)
     return description
 
 

@@ -80,6 +80,13 @@ def serves(header: Header, pooling: str) -> bool:
     return is_known(header, pooling)
 
 
+def computed_by(header: Header, pooling: str | None = None) -> str:
+    """Return what computes a file here, for people: "int8, AVX-512 VNNI" or "llama.cpp"."""
+    if serves(header, pooling or header.pooling):
+        return f"int8, {instructions()[0]}"
+    return "llama.cpp"
+
+
 def is_known(header: Header, pooling: str) -> bool:
     """Whether a file is a BERT encoder of which every tensor is as expected."""
     if header.architecture != "bert" or pooling not in ("mean", "cls", "rank"):

@@ -121,6 +121,7 @@ def test_show_tells_what_catalogue_index_and_file_know(run, tiny):
     assert shown["installed"]["sha256"] == sha256_of(tiny)
     assert shown["file"]["architecture"] == "bert"
     assert (shown["file"]["dimensions"], shown["file"]["pooling"]) == (32, "mean")
+    assert shown["computed_by"] == "llama.cpp"
     known = json.loads(run("show", "minilm").stdout)
     assert known["installed"] is None
     assert known["catalogue"]["dimensions"] == 384

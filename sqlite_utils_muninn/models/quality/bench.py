@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sqlite_utils_muninn.models.encoder import computed_by
 from sqlite_utils_muninn.models.quality.samples import QUESTION, long_texts, short_texts
 from sqlite_utils_muninn.models.rerank import rerank
 
@@ -24,6 +25,8 @@ _LATENCIES = 20  # single queries
 class Speed:
     """What was measured. Rates are of all threads together, by the clock and by CPU time."""
 
+    computed_by: str
+    """What computes the model: 8-bit integers of our own, or llama.cpp."""
     threads: int
     load_seconds: float
     """From nothing to the first result."""
@@ -53,6 +56,7 @@ def bench(model: Model, *, texts: int, threads: int) -> Speed:
     after = _resident()
     tokens = sum(min(model.token_count(text), model.context) for text in long)
     return Speed(
+        computed_by=computed_by(model.engine.header, model.pooling),
         threads=threads,
         load_seconds=round(loaded, 3),
         query_milliseconds=round(1e3 * float(np.median(waits)), 2),
