@@ -21,7 +21,7 @@ def startup(datasette: Datasette) -> Callable[[], Any]:
 
     async def check() -> None:
         settings.settings_of(datasette)
-        database_settings.check_all(datasette)
+        await database_settings.check_all(datasette)
 
     return check
 

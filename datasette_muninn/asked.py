@@ -37,6 +37,8 @@ class Asked:
     explain: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the engine, those only that were given."""
+    reranker: str | None = None
+    """The model that judges again: the one that was given, or else the one that is configured."""
 
 
 def read_size(given: str | None, settings: Settings) -> int:

@@ -23,11 +23,13 @@ databases:
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from datasette.utils import StartupError
 
+from sqlite_utils_muninn.search.binding import bind
 from sqlite_utils_muninn.search.declared import from_json
 
 from .settings import PLUGIN
@@ -64,10 +66,22 @@ def database_settings(datasette: Datasette, database: str) -> DatabaseSettings:
     return known[database]
 
 
-def check_all(datasette: Datasette) -> None:
-    """Read what is set for each database that the configuration names. Raises StartupError."""
+async def check_all(datasette: Datasette) -> None:
+    """Read what is set for each database, and look up the tables and columns of its graphs.
+
+    Raises StartupError for what is wrong or not there.
+    """
     for database in (datasette.config or {}).get("databases") or {}:
-        database_settings(datasette, database)
+        graphs = database_settings(datasette, database).graphs
+        db = datasette.databases.get(database)
+        for graph in graphs.values() if db else ():
+            problems = await db.execute_fn(partial(_problems, graph=graph))
+            if problems:
+                raise StartupError(f"{PLUGIN}, database {database!r}: {problems[0]}")
+
+
+def _problems(conn: Any, *, graph: KnowledgeGraph) -> list[str]:
+    return bind(conn, graph).problems
 
 
 def read(database: str, config: Any) -> DatabaseSettings:

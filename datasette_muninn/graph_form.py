@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .asked import DEFAULT_SIZE, NONE
+from .facets import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.search.declared import KnowledgeGraph
 
     from .asked import Asked
-    from .facets import Choice
 
 HOPS = (
     ("", "2 steps"),
@@ -62,7 +62,10 @@ def choices(nodes: Sequence[Choice], edges: Sequence[Choice], asked: Asked) -> l
     ):
         chosen = asked.options.get(name, ())
         if len(values) != 1 or chosen:
-            offered.append(Choices(name, title, values, chosen))
+            known = {value.name for value in values}
+            # What is set can be seen and taken back, even where there is no such type.
+            more = [Choice(kind, None) for kind in chosen if values and kind not in known]
+            offered.append(Choices(name, title, [*values, *more], chosen))
     return offered
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from datasette.utils import path_from_row_pks, sqlite_timelimit
+from datasette.utils import path_from_row_pks, sqlite_timelimit, tilde_encode
 from datasette.utils.sqlite import sqlite3
 
 from sqlite_utils_muninn.bridge import quote
@@ -72,7 +72,7 @@ async def search_graph(
     answer = await _ask(datasette, db, shown, asked, query, may_execute_sql)
     ids = ids_of(answer)
     start = time.perf_counter()
-    urls = await _urls(datasette, db, [*answer.rows, *answer.nodes])
+    urls = await _urls(datasette, db, shown.graph, [*answer.rows, *answer.nodes])
     drawn = await asyncio.to_thread(draw, answer, ids, urls)
     stages = [
         # The engine was handed the query's vector: it was made here, and waited for.
@@ -134,8 +134,9 @@ async def _ask(
 ) -> Answer:
     seconds = settings_of(datasette).max_seconds
     given = dict(asked.options)
-    if "reranker" in given:
-        given["reranker"] = _reranker(datasette, given["reranker"])
+    given.pop("reranker", None)
+    if asked.reranker is not None:
+        given["reranker"] = await _reranker(datasette, asked.reranker, query.missing)
 
     def read(conn: Any) -> Answer:
         with sqlite_timelimit(conn, seconds * 1000):
@@ -160,10 +161,18 @@ async def _ask(
     return answer
 
 
-def _reranker(datasette: Datasette, name: str) -> Reranker:
-    """A model's judgement, made on the models' thread for a thread that reads."""
-    loop = asyncio.get_running_loop()
-    inference, host = inference_of(datasette), settings_of(datasette).host
+async def _reranker(datasette: Datasette, name: str, missing: list[str]) -> Reranker | None:
+    """A model's judgement, made on the models' thread for a thread that reads.
+
+    Where the model is not here, that is said and the search goes on without.
+    """
+    inference, settings = inference_of(datasette), settings_of(datasette)
+    host = settings.host
+    try:
+        await inference.run(lambda models: lookup_local(models, host, name, "the reranker"))
+    except (ValueError, ImportError) as error:
+        missing.append(f"not reranked: {error}")
+        return None
 
     def scores(query: str, texts: Sequence[str]) -> list[float]:
         def work(models: Handle) -> list[float]:
@@ -172,34 +181,43 @@ def _reranker(datasette: Datasette, name: str) -> Reranker:
             found = rerank(model, query, list(texts), check=check, threads=host.threads)
             return [float(score) for score in found.scores]
 
-        return asyncio.run_coroutine_threadsafe(inference.run(work), loop).result()
+        return inference.run_here(work, settings.max_seconds)
 
     return scores
 
 
-async def _urls(datasette: Datasette, db: Database, nodes: Iterable[Node]) -> dict[Key, str]:
+async def _urls(
+    datasette: Datasette, db: Database, graph: KnowledgeGraph, nodes: Iterable[Node]
+) -> dict[Key, str]:
     """Return the page of each node's row, for those that have one."""
-    by_table: dict[str, dict[int, Key]] = {}
+    ids = {node.table: node.id for node in graph.nodes}
+    by_table: dict[str, list[Node]] = {}
     for node in nodes:
-        if node.rowid is not None:
-            by_table.setdefault(node.table, {})[node.rowid] = key_of(node)
+        by_table.setdefault(node.table, []).append(node)
     urls = {}
-    for table, keys in by_table.items():
+    for table, there in by_table.items():
         pks = await db.primary_keys(table)
-        rows = await db.execute_fn(partial(_keys, table=table, rowids=list(keys), pks=pks))
-        for row in rows:
-            path = path_from_row_pks(row, pks, use_rowid=not pks)
-            urls[keys[row["rowid"]]] = str(datasette.urls.row(db.name, table, path))
+        if len(pks) == 1 and (ids.get(table) or pks[0]).casefold() == pks[0].casefold():
+            paths = {key_of(node): tilde_encode(str(node.node)) for node in there}
+        else:
+            paths = await db.execute_fn(partial(_paths, table=table, nodes=there, pks=pks))
+        for key, path in paths.items():
+            urls[key] = str(datasette.urls.row(db.name, table, path))
     return urls
 
 
-def _keys(conn: Any, table: str, rowids: list[int], pks: list[str]) -> list[dict[str, Any]]:
+def _paths(conn: Any, *, table: str, nodes: list[Node], pks: list[str]) -> dict[Key, str]:
+    """The places of rows below their table, found by their rowids."""
     found = find_table(conn.execute, "main", table)
-    if found is None or found.rowid is None:
-        return []
+    if found is None or found.rowid is None:  # a view has no pages of rows
+        return {}
+    keys = {node.rowid: key_of(node) for node in nodes}
     rows = conn.execute(
         f"SELECT {', '.join([found.rowid, *map(quote, pks)])} FROM {found.sql} "
         f"WHERE {found.rowid} IN (SELECT value FROM json_each(?))",
-        (json.dumps(rowids),),
+        (json.dumps(list(keys)),),
     )
-    return [dict(zip(["rowid", *pks], row, strict=True)) for row in rows]
+    places = (dict(zip(["rowid", *pks], row, strict=True)) for row in rows)
+    return {
+        keys[place["rowid"]]: path_from_row_pks(place, pks, use_rowid=not pks) for place in places
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the same from Python 3.11
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 T = TypeVar("T")
+
+_BUSY = "too many searches are waiting for the model, try again in a moment"
 
 
 class BusyError(Exception):
@@ -41,10 +44,27 @@ class Inference:
     async def run(self, work: Callable[[Database], T]) -> T:
         """Do some work with models. Raises BusyError where too many are waiting already."""
         if self.waiting >= self.settings.max_waiting:
-            raise BusyError("too many searches are waiting for the model, try again in a moment")
+            raise BusyError(_BUSY)
         self.waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, self._do, work)
+        finally:
+            self.waiting -= 1
+
+    def run_here(self, work: Callable[[Database], T], seconds: float) -> T:
+        """Do some work with models for a thread that waits, whether or not it runs a loop.
+
+        Raises BusyError where too many are waiting already, TimeoutError after some seconds.
+        """
+        if self.waiting >= self.settings.max_waiting:
+            raise BusyError(_BUSY)
+        self.waiting += 1
+        try:
+            future = self._executor.submit(self._do, work)
+            return future.result(seconds)
+        except FutureTimeoutError as error:
+            future.cancel()
+            raise TimeoutError(f"the model was not done after {seconds:g} seconds") from error
         finally:
             self.waiting -= 1
 

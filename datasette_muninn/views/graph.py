@@ -90,10 +90,7 @@ async def _read(page: Page, datasette: Datasette, request: Any) -> Asked:
     if given not in (None, NONE, page.reranker):
         there = f"it may be {page.reranker} or {NONE}" if page.reranker else "none is configured"
         raise RefusedError(f"reranker {given!r} cannot be chosen: {there}")
-    kept = {name: value for name, value in asked.options.items() if name != "reranker"}
-    if given not in (None, NONE):
-        kept["reranker"] = given
-    return replace(asked, options=kept)
+    return replace(asked, reranker=None if given == NONE else given)
 
 
 async def _search(datasette: Datasette, page: Page) -> Result:

@@ -10,6 +10,7 @@ from datasette import Response
 from datasette.utils import add_cors_headers
 
 from ..asked import DEFAULT_SIZE, RefusedError, read_query, read_size
+from ..graphs import proposed_graph
 from ..inference import BusyError
 from ..links import search_url
 from ..search import Result, searchable
@@ -91,6 +92,8 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
     db = datasette.databases[page.database]
     asked = {"q": page.query, **({"table": page.table} if page.table else {})}
     path = search_url(datasette, page.database)
+    proposed = await proposed_graph(datasette, request.actor, page.database)
+    with_graph = {"q": page.query, "graph": proposed.graph.name} if proposed else {}
     context = {
         "database": page.database,
         "query": page.query,
@@ -103,6 +106,9 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "max_query": settings_of(datasette).max_query,
         "filename": db.path.name if hasattr(db.path, "name") else f"{page.database}.db",
         "autofocus": not page.query,
+        "graph_url": f"{path}?{urlencode(with_graph)}"
+        if proposed and proposed.graph.edges
+        else None,
     }
     html = await datasette.render_template("muninn/search.html", context, request=request)
     return Response.html(html, status=page.status)

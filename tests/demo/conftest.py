@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from demo import build
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,6 +20,14 @@ def package(tmp_path: Path) -> Path:
     for name, content in miniature().items():
         (folder / f"{name}-lookup-v18.1.json").write_text(json.dumps(content))
     return folder
+
+
+@pytest.fixture
+def database(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where to build from the miniature package."""
+    monkeypatch.setattr(build, "package_folder", lambda: package)
+    monkeypatch.setattr(build, "package_version", lambda: "0.0.miniature")
+    return tmp_path / "attack.db"
 
 
 def miniature() -> dict[str, Any]:

@@ -17,14 +17,6 @@ from demo.build import build_database
 from demo.knowledge_base import check_knowledge_base, write_knowledge_base
 
 
-@pytest.fixture
-def database(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where to build from the miniature package."""
-    monkeypatch.setattr(build, "package_folder", lambda: package)
-    monkeypatch.setattr(build, "package_version", lambda: "0.0.miniature")
-    return tmp_path / "attack.db"
-
-
 def query(path: Path, sql: str) -> list[Any]:
     with closing(sqlite3.connect(path)) as conn:
         return list(conn.execute(sql))

@@ -10,20 +10,11 @@ import pytest
 from datasette.app import Datasette
 from datasette.utils import parse_metadata
 
-from demo import build
 from demo.__main__ import main
 from demo.serve import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def database(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where to build from the miniature package."""
-    monkeypatch.setattr(build, "package_folder", lambda: package)
-    monkeypatch.setattr(build, "package_version", lambda: "0.0.miniature")
-    return tmp_path / "attack.db"
 
 
 def run(*arguments: str) -> click.testing.Result:

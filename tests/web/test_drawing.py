@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -14,6 +16,9 @@ import datasette_muninn
 from datasette_muninn.drawing.distances import APART, components, hops
 from datasette_muninn.drawing.layout import MOST, layout
 from datasette_muninn.drawing.stress import place, stress
+from datasette_muninn.drawn import COLOURS, draw
+from datasette_muninn.found import ids_of
+from sqlite_utils_muninn.search.answer import Answer, Edge, Node, Row, Via
 
 BOX = (110.0, 40.0)
 
@@ -114,6 +119,65 @@ def test_a_page_of_300_nodes_takes_less_than_a_second_of_cpu() -> None:
 def test_too_many_nodes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"2,001 nodes to draw, at most 2,000 are drawn"):
         layout(MOST + 1, [], [BOX] * (MOST + 1))
+
+
+def answer_of(rows: int, others: int, edges: list[Edge]) -> Answer:
+    nothing: dict[str, Any] = dict.fromkeys((each.name for each in fields(Row)), None)
+    same = {
+        **nothing,
+        "table": "t",
+        "type": "kind",
+        "text": "",
+        "score": 1.0,
+        "via": Via(None, 1.0),
+    }
+    found = [
+        Row(**{**same, "node": n, "rowid": n, "label": f"row {n}", "rank": n + 1})
+        for n in range(rows)
+    ]
+    between = [Node("t", n, n, f"node {n}", f"kind {n % 12}") for n in range(rows, rows + others)]
+    return Answer("g", True, "q", found, between, edges, [], [])
+
+
+def edge(source: int, target: int, kind: str = "link") -> Edge:
+    return Edge(source, "t", target, "t", kind, 1.0, "links")
+
+
+def test_all_rows_are_drawn_and_what_is_left_out_is_said() -> None:
+    edges = [edge(n % 50, n) for n in range(50, 2100)]
+    answer = answer_of(50, 2050, edges)
+    drawn = draw(answer, ids_of(answer), {})
+    assert len(drawn.nodes) == MOST
+    assert [node.rank for node in drawn.nodes[:50]] == list(range(1, 51))
+    named = {node.id for node in drawn.nodes}
+    assert all({each.source, each.target} <= named for each in drawn.edges)
+    assert drawn.left_out == "Drawn are 2,000 of 2,100 nodes and 1,950 of 2,050 edges."
+
+
+def test_one_edge_of_each_kind_between_two_nodes() -> None:
+    answer = answer_of(2, 0, [edge(0, 1), edge(0, 1), edge(1, 0), edge(0, 1, "other"), edge(0, 0)])
+    drawn = draw(answer, ids_of(answer), {})
+    assert [(each.source, each.target, each.type) for each in drawn.edges] == [
+        ("t/0", "t/1", "link"),
+        ("t/1", "t/0", "link"),
+        ("t/0", "t/1", "other"),
+        ("t/0", "t/0", "link"),
+    ]
+    assert drawn.left_out is None
+
+
+def test_many_kinds_share_the_last_colour() -> None:
+    answer = answer_of(3, 30, [])
+    drawn = draw(answer, ids_of(answer), {})
+    assert max(drawn.colours.values()) == COLOURS - 1
+    assert [colour for _, colour in drawn.types][-1] == COLOURS - 1
+
+
+def test_ids_tell_numbers_from_texts_and_tables_from_each_other() -> None:
+    nodes = [Node(*key, None, "x", None) for key in (("a", 1), ("a", "1"), ("b", 1), ("a", b"1"))]
+    answer = Answer("g", True, "q", [], nodes, [], [], [])
+    ids = ids_of(answer)
+    assert len(set(ids.values())) == len(ids) == 4
 
 
 def test_cytoscape_is_whole_unmodified_and_licensed() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,8 @@ import pytest
 from datasette.app import Datasette
 from datasette.utils import StartupError
 
-from datasette_muninn import database_settings
+import sqlite_utils_muninn
+from datasette_muninn import database_settings, inference
 from tests.web.graph_library import HOSTILE, PLACES
 
 if TYPE_CHECKING:
@@ -20,6 +23,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio
 
 PATH = "/town/-/muninn/search"
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A reranker, whose judgements mean nothing but are real."""
+    from tests.tiny_gguf import BertReranker
+
+    return str(BertReranker().write(tmp_path_factory.mktemp("tiny") / "judge.gguf"))
 
 
 async def get(instance: Any, parameters: str, status: int = 200) -> Any:
@@ -58,7 +69,6 @@ async def test_json_has_rows_with_reasons(town: Any) -> None:
 
 async def test_the_answer_is_the_engines_own(town: Any, town_file: Path) -> None:
     """The fault: the page ranks in its own way, and SQL and the command line in another."""
-    import sqlite_utils_muninn
     from sqlite_utils_muninn.search.stored import graph_named
 
     rows = (await get(town(), "q=bread+and+bridges&_size=5&expand_hops=1"))["rows"]
@@ -328,8 +338,112 @@ async def test_the_configuration_defines_and_overrides_graphs(town: Any) -> None
 async def test_wrong_configurations_stop_the_start(config: Any, message: str) -> None:
     whole = {"databases": {"town": {"plugins": {"datasette-muninn": config}}}}
     with pytest.raises(StartupError) as caught:
-        database_settings.check_all(Datasette([], config=whole))
+        await database_settings.check_all(Datasette([], config=whole))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"table": "peopel"}, "names the table 'peopel', which is not there"),
+        ({"table": "people", "label": "nam"}, "names 'nam' as the label of 'people', which has no"),
+        ({"table": "people", "fts": "places_fts"}, "'places_fts'"),
+    ],
+)
+async def test_graphs_of_the_configuration_must_be_in_the_file(
+    town: Any, node: Any, message: str
+) -> None:
+    with pytest.raises(StartupError) as caught:
+        await town(graphs={"g": {"nodes": [node]}}).invoke_startup()
+    assert "database 'town': knowledge graph 'g'" in str(caught.value)
+    assert message in str(caught.value)
+
+
+async def test_rows_are_judged_again_where_that_is_configured(town: Any, judge: str) -> None:
+    models = {**town.host.models, "judge": judge}
+    instance = town(plugin={"models": models}, reranker="judge")
+    judged = await get(instance, "q=bread&explain=1")
+    assert "rerank" in [stage["name"] for stage in judged["stages"]]
+    assert all(0 < row["rerank_score"] < 1 for row in judged["rows"] if row["hop"] == 0)
+    plain = await get(instance, "q=bread&reranker=none&explain=1")
+    assert "rerank" not in [stage["name"] for stage in plain["stages"]]
+    assert {row["rerank_score"] for row in plain["rows"]} == {None}
+    page = (await instance.client.get(f"{PATH}?q=bread&reranker=none")).text
+    assert '<option value="none" selected>' in page
+    other = await get(instance, "q=bread&reranker=tiny", 400)
+    assert "it may be judge or none" in other["error"]
+
+
+async def test_rows_are_judged_without_threads_too(town: Any, judge: str) -> None:
+    """The fault: the one thread waits for a model whose turn it would have to give."""
+    models = {**town.host.models, "judge": judge}
+    instance = town(plugin={"models": models}, reranker="judge", settings={"num_sql_threads": 0})
+    assert (await get(instance, "q=bread"))["rows"][0]["rerank_score"] is not None
+
+
+async def test_a_judge_that_is_gone_is_said(town: Any) -> None:
+    body = await get(town(reranker="gone"), "q=bread")
+    assert body["rows"]
+    assert any(said.startswith("not reranked: ") for said in body["missing"])
+
+
+async def test_searches_beyond_the_queue_are_told_to_come_back(town: Any) -> None:
+    instance = town(plugin={"max_waiting": 1})
+    await instance.invoke_startup()
+    gate = threading.Event()
+    running = asyncio.ensure_future(inference.inference_of(instance).run(lambda db: gate.wait(20)))
+    await asyncio.sleep(0.1)
+    try:
+        body = await get(instance, "q=bread", 503)
+        assert "try again" in body["error"]
+        assert (await instance.client.get("/town/people.json")).status_code == 200
+    finally:
+        gate.set()
+        await running
+    await get(instance, "q=bread")
+
+
+async def test_a_search_has_an_end(town: Any) -> None:
+    body = await get(town(plugin={"max_seconds": 1e-6}, embed=False), "q=bread", 500)
+    assert "stopped after 1e-06 seconds" in body["error"]
+
+
+async def test_tables_of_any_kind_lead_to_their_rows(town: Any, tmp_path: Path) -> None:
+    """Keys that are texts with slashes, compound, or not the id; no rowid; views, without pages."""
+    conn = sqlite_utils_muninn.connect(tmp_path / "kinds.db", isolation_level=None)
+    conn.executescript("""
+        CREATE TABLE texts (code TEXT PRIMARY KEY, name TEXT);
+        INSERT INTO texts VALUES ('a/b?', 'raven one');
+        CREATE TABLE pairs (a INTEGER, b TEXT, name TEXT, number INTEGER, PRIMARY KEY (a, b));
+        INSERT INTO pairs VALUES (1, 'x,y', 'raven two', 7);
+        CREATE TABLE without (code TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID;
+        INSERT INTO without VALUES ('w', 'raven three');
+        CREATE TABLE plain (name TEXT);
+        INSERT INTO plain VALUES ('raven four');
+        CREATE VIEW seen AS SELECT 9 AS id, 'raven five' AS name;
+    """)
+    conn.close()
+    nodes = [{"table": t, "label": "name", "text": "name"} for t in ("texts", "without", "plain")]
+    nodes.append({"table": "pairs", "id": "number", "label": "name", "text": "name"})
+    nodes.append({"table": "seen", "id": "id", "label": "name", "text": "name"})
+    config = {"plugins": {"datasette-muninn": {"graphs": {"kinds": {"nodes": nodes}}}}}
+    instance = Datasette([str(tmp_path / "kinds.db")], config={"databases": {"kinds": config}})
+    try:
+        response = await instance.client.get("/kinds/-/muninn/search.json?q=raven")
+        urls = {row["label"]: row["url"] for row in response.json()["rows"]}
+        assert set(urls) == {f"raven {n}" for n in ("one", "two", "three", "four", "five")}
+        assert urls.pop("raven five") is None
+        for label, url in urls.items():
+            page = await instance.client.get(f"{url}.json?_shape=objects")
+            assert page.json()["rows"][0]["name"] == label
+        assert (await instance.client.get("/kinds/-/muninn/search?q=raven")).status_code == 200
+    finally:
+        instance.close()
+
+
+async def test_a_search_by_meaning_offers_the_relations(town: Any) -> None:
+    page = (await town(declare=False).client.get(f"{PATH}?q=bread")).text
+    assert "/town/-/muninn/search?q=bread&amp;graph=knowledge" in page
 
 
 async def test_search_is_offered_on_the_databases_page(town: Any) -> None:
