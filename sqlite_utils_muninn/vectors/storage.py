@@ -44,7 +44,8 @@ BLOCK = 256  # chunks read at a time: between them a statement can be interrupte
 LOG_KEPT = 8192  # log rows kept for other connections to follow; who is further behind reloads
 PRUNED_EVERY = 512
 
-CONSTRAINT, CORRUPT = 19, 267  # SQLITE_CONSTRAINT, SQLITE_CORRUPT_VTAB
+# SQLITE_INTERRUPT, SQLITE_CONSTRAINT, SQLITE_CORRUPT_VTAB
+INTERRUPT, CONSTRAINT, CORRUPT = 9, 19, 267
 
 
 class Storage:
@@ -60,6 +61,7 @@ class Storage:
         self.owner = owner
         self._dimensions = dimensions
         self._id: str | None = None
+        self._finding: tuple[str, tuple[str, str, str]] | None = None
         self.last_seq = 0
         """The last log row that was written."""
 
@@ -296,12 +298,25 @@ class Storage:
 
     def read(self, ids: Ids) -> tuple[Ids, Matrix]:
         """Those of `ids` that have a vector, and their vectors, in no particular order."""
-        parts = [self._read(ids[i : i + 512]) for i in range(0, len(ids), 512)]
-        if not parts:
-            return np.empty(0, np.int64), np.empty((0, self.dimensions), np.float32)
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        try:
+            return self._read(ids)
+        except SQLError as error:
+            if error.sqlite_errorcode & 0xFF == INTERRUPT:
+                raise
+            return self._read_slowly(ids)
 
     def _read(self, ids: Ids) -> tuple[Ids, Matrix]:
+        if self._finding is None:
+            self._finding = (
+                f"SELECT chunk_id, chunk_offset FROM {self.vectors('_rowids')} WHERE rowid = ?",
+                (self.schema, f"_muninn_{self.id}_vector_chunks00", "vectors"),
+            )
+        size = self.dimensions * FLOAT32.itemsize
+        found, data = self.db.slices(self._finding[0], ids, self._finding[1], size)
+        return found, np.frombuffer(data, FLOAT32).reshape(-1, self.dimensions)
+
+    def _read_slowly(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """Read what is there of a damaged table, or say what is wrong with it."""
         size = self.dimensions * FLOAT32.itemsize
         try:
             found, matrix = self.db.columns(
