@@ -31,6 +31,9 @@ def node_betweenness(
     Brandes 2001. Parallel edges are one path, of the least weight. 'both' is the undirected graph:
     each pair counts once. Normalized divides by the number of pairs of other nodes. In a graph of
     more than `threshold` nodes, ceil(sqrt(n)) sources stand for all.
+
+    Of paths of one length those with the fewest edges of weight 0 count, as if such an edge had a
+    weight smaller than any number. (networkx asks for weights above 0.)
     """
 
     def compute() -> np.ndarray:
@@ -81,7 +84,7 @@ def _brandes(way: Neighbours, sources: np.ndarray, work: Work, *, of_edges: bool
     """Sum over sources, each thread over its share of them."""
     nodes, size = way.nodes, len(way.targets) if of_edges else way.nodes
     count = max(1, min(work.threads, len(sources)))
-    work.need(count * (44 * nodes + 8 * size), "the paths")
+    work.need(count * (48 * nodes + 8 * size), "the paths")
     totals = [np.zeros(size) for _ in range(count)]
     calls: list[tuple[Any, ...]] = [
         (
@@ -89,6 +92,7 @@ def _brandes(way: Neighbours, sources: np.ndarray, work: Work, *, of_edges: bool
             *((None, totals[part]) if of_edges else (totals[part], None)),
             *(np.full(nodes, np.inf), np.zeros(nodes), np.empty(nodes, np.int32)),
             *(np.full(nodes, -1, np.int32), np.zeros(nodes), np.empty(nodes + 1, np.int32)),
+            np.empty(nodes, np.int32),
         )
         for part in range(count)
     ]

@@ -9,8 +9,8 @@ typedef struct {
     const int32_t *targets;
     const double *weights;
     double *distance, *sigma, *delta;
-    int32_t *order, *place; /* the heap's; after a search: the turn in which a node was settled */
-    int32_t *heap;
+    int32_t *order, *place; /* the heap's, or the level of a node */
+    int32_t *heap, *steps;
     int64_t count;
 } Search;
 
@@ -91,10 +91,20 @@ static int by_hops(Search *s, int32_t source, double *nodes, double *edges, Puls
     return hops_back(s, levels, nodes, edges, p);
 }
 
+/* Steps that lead no farther: edges of weight 0, or of a weight that is lost in the sum. Of paths
+ * of one length those with the fewest such steps are the shortest, or there would be no end of
+ * them: as if each had a weight, but one smaller than any number. So every edge of a shortest path
+ * leads to a node that is settled later. */
+static inline int32_t steps_through(const Search *s, int32_t u, double through)
+{
+    return s->steps[u] + (through == s->distance[u]);
+}
+
 static int weights_forward(Search *s, int32_t source, Pulse *p)
 {
-    Heap heap = {s->heap, s->place, s->distance, 0};
+    Heap heap = {s->heap, s->place, s->distance, s->steps, 0};
     s->distance[source] = 0;
+    s->steps[source] = 0;
     s->sigma[source] = 1;
     heap_push(&heap, source);
     while (heap.size > 0) {
@@ -106,18 +116,19 @@ static int weights_forward(Search *s, int32_t source, Pulse *p)
         for (int64_t e = s->offsets[u]; e < s->offsets[u + 1]; e++) {
             int32_t v = s->targets[e];
             double through = s->distance[u] + s->weights[e];
-            if (through < s->distance[v]) {
-                s->distance[v] = through;
-                s->sigma[v] = s->sigma[u];
-                heap_push(&heap, v);
-            } else if (through == s->distance[v] && s->place[v] != -2) {
-                s->sigma[v] += s->sigma[u];
+            int32_t steps = steps_through(s, u, through);
+            if (through > s->distance[v] ||
+                (through == s->distance[v] && steps > s->steps[v])) {
+                continue;
             }
+            if (through < s->distance[v] || steps < s->steps[v]) {
+                s->distance[v] = through;
+                s->steps[v] = steps;
+                s->sigma[v] = 0;
+                heap_push(&heap, v);
+            }
+            s->sigma[v] += s->sigma[u];
         }
-    }
-    /* An edge of weight 0 leads along a path only from the node that was settled first. */
-    for (int64_t i = 0; i < s->count; i++) {
-        s->place[s->order[i]] = (int32_t)i;
     }
     return 0;
 }
@@ -133,7 +144,8 @@ static int weights_back(Search *s, double *nodes, double *edges, Pulse *p)
         }
         for (int64_t e = s->offsets[u]; e < s->offsets[u + 1]; e++) {
             int32_t v = s->targets[e];
-            if (s->distance[v] != s->distance[u] + s->weights[e] || s->place[v] <= i) {
+            double through = s->distance[u] + s->weights[e];
+            if (s->distance[v] != through || s->steps[v] != steps_through(s, u, through)) {
                 continue;
             }
             double share = s->sigma[u] / s->sigma[v] * (1 + s->delta[v]);
@@ -169,11 +181,11 @@ static int by_weight(Search *s, int32_t source, double *nodes, double *edges, Pu
 
 /* brandes(offsets, targets, weights?, sources, nodes to add to?, edges to add to?,
  *         distance of n infinities, sigma of n zeros, order, place of n times -1, delta of n zeros,
- *         heap of n + 1) */
+ *         heap of n + 1, steps of n) */
 KERNEL(brandes)
 {
     Search s = {a[0].as.longs, a[1].as.ints, a[2].as.reals, a[6].as.reals, a[7].as.reals,
-                a[10].as.reals, a[8].as.ints, a[9].as.ints, a[11].as.ints, 0};
+                a[10].as.reals, a[8].as.ints, a[9].as.ints, a[11].as.ints, a[12].as.ints, 0};
     for (int64_t i = 0; i < a[3].length; i++) {
         int32_t source = a[3].as.ints[i];
         int outcome = s.weights ? by_weight(&s, source, a[4].as.reals, a[5].as.reals, p)

@@ -94,6 +94,7 @@ typedef struct {
     int32_t *nodes;
     int32_t *place; /* of each node in the heap; -1: not seen, -2: taken out */
     const double *distance;
+    const int32_t *steps; /* decide between equal distances; may be NULL */
     int32_t size;
 } Heap;
 

@@ -14,7 +14,7 @@ static const Kernel kernels[] = {
     {"dijkstra", "qidnndiii", dijkstra},
     {"closeness", "qinnmmmqii", closeness},
     {"closeness_weighted", "qidnnddiii", closeness_weighted},
-    {"brandes", "qiDiDDddiidi", brandes},
+    {"brandes", "qiDiDDddiidii", brandes},
     {"pagerank", "qiDddxnxddd", pagerank},
     {"move_nodes", "qiddxxidbiiindn", move_nodes},
     {"refine", "qiddxxiddi", refine},

@@ -5,9 +5,13 @@
 
 static int before(const Heap *heap, int32_t a, int32_t b)
 {
-    /* Ties by number: the same table gives the same path. */
-    return heap->distance[a] < heap->distance[b] ||
-           (heap->distance[a] == heap->distance[b] && a < b);
+    if (heap->distance[a] != heap->distance[b]) {
+        return heap->distance[a] < heap->distance[b];
+    }
+    if (heap->steps != NULL && heap->steps[a] != heap->steps[b]) {
+        return heap->steps[a] < heap->steps[b];
+    }
+    return a < b; /* the same table gives the same path */
 }
 
 static void put(Heap *heap, int32_t at, int32_t node)
@@ -55,7 +59,7 @@ KERNEL(dijkstra)
 {
     const int64_t *offsets = a[0].as.longs;
     double *distance = a[5].as.reals;
-    Heap heap = {a[7].as.ints, a[8].as.ints, distance, 0};
+    Heap heap = {a[7].as.ints, a[8].as.ints, distance, NULL, 0};
     int32_t start = (int32_t)a[3].as.number;
     distance[start] = 0;
     a[6].as.ints[start] = -1;
@@ -188,7 +192,7 @@ KERNEL(closeness_weighted)
     int64_t nodes = a[0].length - 1;
     double *distance = a[6].as.reals;
     for (int64_t source = a[3].as.number; source < a[4].as.number; source++) {
-        Heap heap = {a[8].as.ints, a[9].as.ints, distance, 0};
+        Heap heap = {a[8].as.ints, a[9].as.ints, distance, NULL, 0};
         double sum = 0;
         int32_t reached = -1;
         for (int64_t v = 0; v < nodes; v++) {
