@@ -15,6 +15,7 @@ def register(cli: click.Group) -> None:
     from .detach import detach
     from .embed import embed
     from .graph import register as register_graph
+    from .imports import imports
     from .index import index
     from .models import register as register_models
     from .rerank import rerank
@@ -32,6 +33,7 @@ def register(cli: click.Group) -> None:
     assert isinstance(muninn, click.Group)
     muninn.add_command(index)
     muninn.add_command(detach)
+    muninn.add_command(imports)
     muninn.add_command(search)
     register_models(muninn)
     register_graph(muninn)

@@ -10,15 +10,28 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlite_utils_muninn.settings import Host
 
-def open_database(path: str) -> Any:
+
+def host_for(model: str | None) -> Host:
+    """What the user's own connection allows: the server, too, whose model the user named.
+
+    A name of such a model that only the database knows is not enough: it may be anybody's file.
+    """
+    from sqlite_utils_muninn.models.backends.servers import is_served
+    from sqlite_utils_muninn.settings import Host
+
+    return Host(models={model: model}) if model and is_served(model) else Host()
+
+
+def open_database(path: str, model: str | None = None) -> Any:
     """A connection with the SQL surface on it, which the caller closes.
 
-    Raises ClickException where the file is not a database.
+    `model` is one that the user named. Raises ClickException where the file is not a database.
     """
     from sqlite_utils_muninn import connect
 
-    conn = connect(path)
+    conn = connect(path, host_for(model))
     try:
         conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except Exception as error:

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_utils_muninn.commands.database import open_database, plain_errors
+from sqlite_utils_muninn.commands.database import host_for, open_database, plain_errors
+from sqlite_utils_muninn.commands.progress import Bar, rows
 from sqlite_utils_muninn.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -63,61 +62,23 @@ def embed(
     \b
         sqlite-utils embed news.db articles title body
     """
-    from sqlite_utils_muninn.settings import Host
     from sqlite_utils_muninn.vectors.embed import Wish, plan, run
     from sqlite_utils_muninn.vectors.embedder import Models
 
     wish = Wish(table=table, columns=columns, model=model, **wishes)
-    with plain_errors(), closing(open_database(path)) as conn:
-        made = plan(conn, wish, Models(Host()))
+    with plain_errors(), closing(open_database(path, model)) as conn:
+        made = plan(conn, wish, Models(host_for(model)))
         if made.warning and not silent:
             click.echo(f"Warning: {made.warning}", err=True)
         if dry_run:
             click.echo(_would_do(made))
             return
         last = None
-        with _Bar(made.difference.todo, hidden=silent) as bar:
+        with Bar(made.difference.todo, label="Embedding", hidden=silent) as bar:
             for last in run(made, batch_size):
                 bar.show(last.done)
         if not silent:
             click.echo(_done(made, last, bar.seconds), err=True)
-
-
-class _Bar:
-    """click's progress bar with a rate, on stderr; it is quiet where there is nothing to do."""
-
-    def __init__(self, total: int, *, hidden: bool) -> None:
-        self._started = time.monotonic()
-        self._done = 0
-        self._bar = click.progressbar(
-            length=total,
-            label="Embedding",
-            show_eta=True,
-            show_pos=True,
-            item_show_func=self._rate,
-            file=sys.stderr,
-            hidden=hidden or total == 0 or not sys.stderr.isatty(),
-        )
-
-    def __enter__(self) -> _Bar:
-        self._bar.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._bar.__exit__(*error)
-
-    @property
-    def seconds(self) -> float:
-        """Time since the start."""
-        return time.monotonic() - self._started
-
-    def show(self, done: int) -> None:
-        """Go to where the work is."""
-        self._bar.update(done - self._done, done)
-        self._done = done
-
-    def _rate(self, done: int | None) -> str | None:
-        return f"{done / self.seconds:,.0f} rows/s" if done else None
 
 
 def _would_do(made: Plan) -> str:
@@ -132,18 +93,14 @@ def _would_do(made: Plan) -> str:
 def _done(made: Plan, last: Progress | None, seconds: float) -> str:
     assert last is not None
     if not made.difference.todo and not last.deleted:
-        return f"{made.name}: nothing to do, {_rows(made.difference.unchanged)} embedded already"
-    parts = [f"{made.name}: embedded {_rows(last.done - last.moved_on)}"]
+        return f"{made.name}: nothing to do, {rows(made.difference.unchanged)} embedded already"
+    parts = [f"{made.name}: embedded {rows(last.done - last.moved_on)}"]
     if made.difference.todo:
         parts[0] += f" in {seconds:.1f} s ({last.done / max(seconds, 1e-9):,.0f} rows/s)"
     if last.deleted:
-        parts.append(f"dropped {_rows(last.deleted)} that are gone")
+        parts.append(f"dropped {rows(last.deleted)} that are gone")
     if last.truncated:
-        parts.append(f"{_rows(last.truncated)} longer than the model reads, cut (--chunk splits)")
+        parts.append(f"{rows(last.truncated)} longer than the model reads, cut (--chunk splits)")
     if last.moved_on:
-        parts.append(f"{_rows(last.moved_on)} changed meanwhile, run it again")
+        parts.append(f"{rows(last.moved_on)} changed meanwhile, run it again")
     return ", ".join(parts)
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"

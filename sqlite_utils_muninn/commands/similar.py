@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True)
 @click.option("-c", "--column", "columns", multiple=True, help="Columns to return")
 @click.option("--name", help="Name of the vector table, where there are several")
+@click.option("-m", "--model", help="The table's model, where that is on a server: openai:...")
 @output_options
 def similar(
     path: str,
@@ -35,6 +36,7 @@ def similar(
     number: int,
     columns: tuple[str, ...],
     name: str | None,
+    model: str | None,
     **output: Any,
 ) -> None:
     """Find the rows of a table that mean something like a text
@@ -49,7 +51,7 @@ def similar(
     """
     from sqlite_utils_muninn.vectors import similar as room
 
-    with plain_errors(), closing(open_database(path)) as conn:
+    with plain_errors(), closing(open_database(path, model)) as conn:
         found = room.similar(conn, dbtable, query, number, vectors=name, say=_say)
         names, rows = _with_source(conn, dbtable, columns, found)
         write_rows(names, rows, **output)

@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import attach, quote
+from .committing import transaction
 from .deferred import prepared
 from .difference import Difference, Embedded, everything, noted, settle
 from .embedder import Embedder, Fingerprint, Models, remember
@@ -223,17 +225,17 @@ def run(made: Plan, batch_size: int = BATCH_SIZE) -> Iterator[Progress]:
         raise ValueError("embedding commits after each batch: end the open transaction first")
     progress = Progress(made.difference.todo)
     if made.is_new or made.replaces:
-        _transaction(made.db, lambda: _make_table(made))
+        transaction(made.db, lambda: _make_table(made))
     elif not made.watch().is_on(made.source):
         # Whatever changed without a note has none: every row gets one, and is looked at below.
-        _transaction(made.db, lambda: made.watch().turn_on(made.source, made.table().nodes))
+        transaction(made.db, lambda: made.watch().turn_on(made.source, made.table().nodes))
     progress.deleted = _delete(made)
     yield progress
     ids = made.difference.new + made.difference.changed
     for start in range(0, len(ids), batch_size):
         _embed_batch(made, ids[start : start + batch_size], progress)
         yield progress
-    settle(made.table(), made.watch(), lambda work: _transaction(made.db, work))
+    settle(made.table(), made.watch(), lambda work: transaction(made.db, work))
 
 
 def _make_table(made: Plan) -> None:
@@ -267,7 +269,7 @@ def _delete(made: Plan) -> int:
 
     for start in range(0, len(made.difference.vanished), _DELETED):
         ids = made.difference.vanished[start : start + _DELETED]
-        _transaction(made.db, lambda ids=ids: delete(ids))
+        transaction(made.db, partial(delete, ids))
     return len(made.difference.vanished)
 
 
@@ -281,7 +283,7 @@ def _embed_batch(made: Plan, ids: Sequence[int], progress: Progress) -> None:
     table = made.table()
     written: list[int] = []
     with _ready(made, {table.hash(text): m for text, m in zip(texts.values(), done, strict=True)}):
-        _transaction(made.db, lambda: written.extend(_write(made, texts)))
+        transaction(made.db, lambda: written.extend(_write(made, texts)))
     progress.done += len(ids)
     progress.truncated += sum(each.is_cut for each in done)
     progress.moved_on += len(ids) - len(written)
@@ -308,14 +310,3 @@ def _write(made: Plan, texts: dict[int, str]) -> list[int]:
         (json.dumps(same),),
     )
     return same
-
-
-def _transaction(db: Database, work: Any) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        work()
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise

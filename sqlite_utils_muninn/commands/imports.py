@@ -1,0 +1,155 @@
+"""sqlite-utils muninn import: vectors that other programs made."""
+
+# ruff: noqa: D301 - click wants a real backspace before a block that it must not rewrap
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sqlite_utils_muninn.commands.database import host_for, open_database, plain_errors
+from sqlite_utils_muninn.commands.progress import Bar, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlite_utils_muninn.vectors.imports.run import Progress
+
+_METRICS = ("l2", "cosine", "inner_product")
+
+
+@click.group("import")
+def imports() -> None:
+    """Import vectors that other programs made
+
+    The source is only read. An interrupted import goes on where it stopped
+    when it is started again; rows that are there already are passed over.
+    """
+
+
+def _paths(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments that all have: the database, the new table, the file to read."""
+    existing = click.Path(exists=True, dir_okay=False, allow_dash=False)
+    for argument in (
+        click.argument("file", type=existing),
+        click.argument("dbtable", metavar="TABLE"),
+        click.argument("path", type=click.Path(dir_okay=False, allow_dash=False)),
+    ):
+        command = argument(command)
+    return click.option("-s", "--silent", is_flag=True, help="Show no progress")(command)
+
+
+_replace = click.option("--replace", is_flag=True, help="Import rows anew that are there already")
+
+
+@imports.command("sqlite-muninn")
+@_paths
+@click.argument("source")
+@_replace
+def from_muninn(
+    source: str, path: str, dbtable: str, file: str, silent: bool, replace: bool
+) -> None:
+    """Import an hnsw_index table of the extension sqlite-muninn
+
+    SOURCE is its table in FILE. TABLE, a new hnsw_index table in PATH, gets the
+    same rowids, dimensions, metric and options.
+
+    For example:
+
+    \b
+        sqlite-utils muninn import sqlite-muninn new.db vectors old.db my_vecs
+    """
+    from sqlite_utils_muninn.vectors.imports.origin import opened
+    from sqlite_utils_muninn.vectors.imports.run import run
+    from sqlite_utils_muninn.vectors.imports.sqlite_muninn import origin
+
+    with plain_errors(), opened(file) as old, closing(open_database(path)) as conn:
+        found = origin(old, source)
+        _work(dbtable, found.count, run(conn, dbtable, found, replace=replace), silent)
+
+
+@imports.command("sqlite-vec")
+@_paths
+@click.argument("source")
+@_replace
+@click.option("--column", help="Column of vectors, where there are several")
+@click.option(
+    "--metric", type=click.Choice(_METRICS), help="Metric of the new table  [default: the same]"
+)
+def from_vec0(
+    source: str,
+    path: str,
+    dbtable: str,
+    file: str,
+    silent: bool,
+    replace: bool,
+    column: str | None,
+    metric: str | None,
+) -> None:
+    """Import a vec0 table of sqlite-vec
+
+    SOURCE is its table in FILE. TABLE, a new hnsw_index table in PATH, gets the
+    same rowids; metadata, partition and auxiliary columns, and a text primary
+    key, become metadata columns. Distances of the metric l2 are squared there.
+
+    For example:
+
+    \b
+        sqlite-utils muninn import sqlite-vec new.db vectors old.db vec_items
+    """
+    from sqlite_utils_muninn.vectors.imports.origin import opened
+    from sqlite_utils_muninn.vectors.imports.run import run
+    from sqlite_utils_muninn.vectors.imports.sqlite_vec import origin
+
+    with plain_errors(), opened(file) as old, closing(open_database(path)) as conn:
+        found = origin(old, source, column, metric)
+        _work(dbtable, found.count, run(conn, dbtable, found, replace=replace), silent)
+
+
+@imports.command("llm")
+@_paths
+@click.argument("name", metavar="[COLLECTION]", required=False)
+@click.option(
+    "-m", "--model", help="Model here that has made the same vectors, to search the texts with"
+)
+def from_llm(
+    name: str | None, path: str, dbtable: str, file: str, silent: bool, model: str | None
+) -> None:
+    """Import a collection of embeddings of the tool llm
+
+    TABLE, a new table in PATH, gets id, key (the id that llm knows), content
+    and metadata; TABLE_vectors the vectors, by the same id. With --model, whose
+    vectors are compared with those of a few texts first, sqlite-utils similar
+    searches them.
+
+    FILE is what "llm collections path" names.
+
+    For example:
+
+    \b
+        sqlite-utils muninn import llm notes.db notes "$(llm collections path)" my-notes
+    """
+    from sqlite_utils_muninn.vectors.embedder import Models
+    from sqlite_utils_muninn.vectors.imports.llm import collection, run
+    from sqlite_utils_muninn.vectors.imports.origin import opened
+
+    with plain_errors(), opened(file) as old, closing(open_database(path, model)) as conn:
+        chosen = collection(old, name)
+        steps = run(conn, dbtable, old, chosen, model, Models(host_for(model)))
+        _work(dbtable, chosen.count, steps, silent)
+
+
+def _work(table: str, total: int, steps: Iterable[Progress], silent: bool) -> None:
+    last = None
+    with Bar(total, label="Importing", hidden=silent) as bar:
+        for last in steps:
+            bar.show(last.seen)
+    if not silent and last:
+        parts = [f"{table}: imported {rows(last.imported)}"]
+        if last.there:
+            parts.append(f"{last.there:,} were there already")
+        if last.unusable:
+            parts.append(f"{last.unusable:,} left out that have no usable vector")
+        click.echo(", ".join(parts), err=True)
