@@ -52,9 +52,26 @@ def similar(
     from sqlite_utils_muninn.vectors import similar as room
 
     with plain_errors(), closing(open_database(path, model)) as conn:
+        if model is None:
+            _refuse_key(conn, dbtable, name)
         found = room.similar(conn, dbtable, query, number, vectors=name, say=_say)
         names, rows = _with_source(conn, dbtable, columns, found)
         write_rows(names, rows, **output)
+
+
+def _refuse_key(conn: Any, table: str, name: str | None) -> None:
+    """Raise ValueError where only the file says which server is asked, with the user's key."""
+    from sqlite_utils_muninn.models.backends.servers import takes_key
+    from sqlite_utils_muninn.vectors.tables import text_tables
+
+    for each in text_tables(conn, table):
+        if name in (None, each.name):
+            if each.model and takes_key(each.model):
+                raise ValueError(
+                    f"{each.name!r} was made by a model on a server that takes a key; "
+                    f"to ask it, name it: --model {each.model}"
+                )
+            return
 
 
 def _say(why: str) -> None:

@@ -210,13 +210,16 @@ def find(db: Database, models: Models, table: str, wanted: Fingerprint) -> Embed
     for model in _known(db):
         if model.sha256 == wanted.sha256:
             return Embedder(model, wanted, host, db.check)
-    if _is_path(wanted.name) and wanted.name not in host.models:
+    # The host may know it by another name than the table was made with.
+    others = {path: name for name, path in host.models.items()}
+    name = wanted.name if wanted.name in host.models else others.get(wanted.name, wanted.name)
+    if _is_path(name) and name not in host.models:
         raise ValueError(
             f"{TEXT}: table {table!r} was made with the model file {wanted.name!r}, which is not "
             "loaded; load it: INSERT INTO temp.muninn_models(name, model) "
             f"SELECT 'model', muninn_embed_model('...') (sha256 {wanted.sha256[:16]}...)"
         )
-    model = models.named(db, wanted.name)
+    model = models.named(db, name)
     if model.sha256 != wanted.sha256:
         raise ValueError(
             f"{TEXT}: table {table!r} was made with another file of model {wanted.name!r} "

@@ -237,6 +237,18 @@ def test_a_path_that_a_file_names_is_not_opened(
     assert asked == []  # the file names it
 
 
+def test_the_host_may_know_the_model_by_another_name(open_text: Connect, path: Path) -> None:
+    model = Words()
+    conn = open_text(path, Shelf({"/models/x.gguf": model}))
+    conn.execute("CREATE VIRTUAL TABLE docs USING hnsw_text(model='/models/x.gguf')")
+    conn.execute("INSERT INTO docs(content) VALUES ('fox')")
+    conn.close()
+    conn = open_text(path)
+    host = Host(models={"words": "/models/x.gguf"})
+    attach(conn, [text_module(host, Shelf({"words": model}))])
+    assert found(conn, "fox") == [1]
+
+
 def test_creating_needs_the_model(open_text: Connect, sqlite: Any) -> None:
     conn = open_text()
     with pytest.raises(

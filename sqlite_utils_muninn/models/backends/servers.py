@@ -78,6 +78,12 @@ def is_served(name: str) -> bool:
     return bool(colon and model) and provider in PROVIDERS
 
 
+def takes_key(name: str) -> bool:
+    """Whether a name stands for a model on a server that wants a key."""
+    provider = name.partition(":")[0]
+    return is_served(name) and PROVIDERS[provider].key_variable is not None
+
+
 def endpoint_of(
     provider: str, model: str, *, url: str | None = None, key: str | None = None
 ) -> Endpoint:
