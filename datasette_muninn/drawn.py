@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from .drawing.layout import MOST, layout
@@ -42,6 +44,8 @@ class DrawnNode:
     colour: int
     x: int
     y: int
+    above: bool
+    """Whether its label is above it, out of the way of its edges; else it is below."""
 
 
 @dataclass(frozen=True)
@@ -144,33 +148,46 @@ def _nodes(
     numbers = {key: number for number, key in enumerate(shown)}
     pairs = [(numbers[source], numbers[target]) for source, target in map(_keys, edges)]
     places = layout(len(shown), pairs, [(width, high + low) for width, high, low in boxes])
+    above = _labels_above(places, pairs)
     return [
         DrawnNode(
             id=ids[key],
             table=node.table,
             label=node.label,
-            short=label,
+            short=short[n],
             type=node.type,
             url=urls.get(key),
             rank=ranks.get(key),
             seed=key in seeds,
             colour=colours[_kind(node)],
-            x=x,
-            # The label is below the node: the node is not in the middle of both.
-            y=y - round(low / 2),
+            x=places[n][0],
+            # Node and label share a box: the node is not in its middle.
+            y=places[n][1] + round(boxes[n][2] / 2) * (1 if above[n] else -1),
+            above=above[n],
         )
-        for (key, node), label, (_, _, low), (x, y) in zip(
-            shown.items(), short, boxes, places, strict=True
-        )
+        for n, (key, node) in enumerate(shown.items())
     ]
+
+
+def _labels_above(
+    places: Sequence[tuple[int, int]], pairs: Sequence[tuple[int, int]]
+) -> list[bool]:
+    """Whether the edges of each node come from below."""
+    pull = [0.0] * len(places)
+    for source, target in pairs:
+        (x, y), (to_x, to_y) = places[source], places[target]
+        length = math.hypot(to_x - x, to_y - y) or 1.0
+        pull[source] += (to_y - y) / length
+        pull[target] += (y - to_y) / length
+    return [each > 0.3 for each in pull]
 
 
 def _box(label: str, is_row: bool) -> tuple[float, float, float]:
     """Width, height of the node and height of its label, in pixels."""
     size = NODE if is_row else SMALL
-    width = max(size, min(LABEL_WIDTH, LETTER * len(label))) + 16
-    lines = -(-len(label) * LETTER // (LABEL_WIDTH - 2 * LETTER)) if label else 0
-    return width, size + 14, lines * LINE
+    lines = wrap(label, int(LABEL_WIDTH / LETTER), break_long_words=False)
+    longest = max(map(len, lines), default=0)
+    return max(size, LETTER * longest) + 16, size + 14, len(lines) * LINE
 
 
 def _edge(edge: Edge, ids: Mapping[Key, str], is_reason: bool) -> DrawnEdge:

@@ -74,8 +74,8 @@
           color: ink,
           "text-wrap": "wrap",
           "text-max-width": 120,
-          "text-valign": "bottom",
-          "text-margin-y": 3,
+          "text-valign": (node) => (node.data("above") ? "top" : "bottom"),
+          "text-margin-y": (node) => (node.data("above") ? -3 : 3),
           "text-background-color": ground,
           "text-background-opacity": 0.8,
           "text-background-padding": 1,
@@ -133,7 +133,7 @@
       { selector: ".away", style: { opacity: 0.3 } },
       {
         selector: "node.chosen",
-        style: { "border-width": 4, "border-color": colour("accent"), "font-weight": "bold" },
+        style: { "border-width": 4, "border-color": colour("accent") },
       },
       {
         selector: "edge.chosen",
@@ -143,7 +143,6 @@
           "target-arrow-color": colour("accent"),
           label: "data(type)",
           "min-zoomed-font-size": 5,
-          "font-weight": "bold",
         },
       },
     ];
