@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,7 +69,23 @@ def direction_option(default: str) -> Callable[[F], F]:
     )
 
 
-save_option = click.option("--save", metavar="TABLE", help="Save the rows in this table instead")
+def save_options(command: F) -> F:
+    """Add what says where results are saved."""
+    options = (
+        click.option(
+            "--save",
+            metavar="TABLE",
+            help="Save the rows: as a new table, or as columns of one that holds the nodes",
+        ),
+        click.option("--key", metavar="COLUMN", help="Column of that table with the nodes' ids"),
+        click.option("--prefix", default="", help="Begin the names of saved columns with this"),
+        click.option("--replace", is_flag=True, help="Write over columns that are there"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 limit_option = click.option("-n", "--limit", type=click.IntRange(0), help="Most rows")
 
 
@@ -80,7 +96,7 @@ limit_option = click.option("-n", "--limit", type=click.IntRange(0), help="Most 
 @direction_option("forward")
 @click.option("--depth-first", is_flag=True, help="Go deep before going wide")
 @limit_option
-@save_option
+@save_options
 @output_options
 def bfs(start: str, max_depth: int, direction: str, depth_first: bool, **rest: Any) -> None:
     """List the nodes that can be reached from one
@@ -99,7 +115,7 @@ def bfs(start: str, max_depth: int, direction: str, depth_first: bool, **rest: A
 @click.argument("start")
 @click.argument("end")
 @direction_option("forward")
-@save_option
+@save_options
 @output_options
 def path(path: str, start: str, end: str, direction: str, **rest: Any) -> None:
     """Show the shortest path between two nodes
@@ -115,7 +131,7 @@ def path(path: str, start: str, end: str, direction: str, **rest: Any) -> None:
 
 @graph.command()
 @edge_options
-@save_option
+@save_options
 @output_options
 def components(**rest: Any) -> None:
     """List nodes by the connected part they belong to"""
@@ -128,7 +144,7 @@ def components(**rest: Any) -> None:
 @direction_option("forward")
 @click.option("--seeds", help="JSON of ids and weights that the walk starts at")
 @limit_option
-@save_option
+@save_options
 @output_options
 def pagerank(damping: float, direction: str, seeds: str | None, **rest: Any) -> None:
     """Rank nodes by how often a random walk is there
@@ -146,7 +162,7 @@ def pagerank(damping: float, direction: str, seeds: str | None, **rest: Any) -> 
 @edge_options
 @click.option("--resolution", type=click.FloatRange(0), default=1.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=42, show_default=True)
-@save_option
+@save_options
 @output_options
 def communities(resolution: float, seed: int, **rest: Any) -> None:
     """Find communities by the Leiden algorithm
@@ -155,6 +171,12 @@ def communities(resolution: float, seed: int, **rest: Any) -> None:
 
     \b
         sqlite-utils muninn graph communities packages.db depends --save community
+
+    As columns of the table of nodes, whose column name holds their ids:
+
+    \b
+        sqlite-utils muninn graph communities packages.db depends \
+            --save packages --key name
     """
     _run("graph_leiden", {"resolution": resolution, "seed": seed}, **rest)
 
@@ -167,7 +189,7 @@ def communities(resolution: float, seed: int, **rest: Any) -> None:
 @direction_option("both")
 @click.option("--normalized", is_flag=True, help="Divide by the largest possible")
 @limit_option
-@save_option
+@save_options
 @output_options
 def centrality(kind: str, direction: str, normalized: bool, **rest: Any) -> None:
     """Rank nodes or edges by how central they are
@@ -184,7 +206,7 @@ def centrality(kind: str, direction: str, normalized: bool, **rest: Any) -> None
 @edge_options
 @click.argument("selector")
 @limit_option
-@save_option
+@save_options
 @output_options
 def select(selector: str, **rest: Any) -> None:
     """List the nodes that a selector in dbt's language names
@@ -243,6 +265,9 @@ def _run(
     target: str | None,
     weight: str | None,
     save: str | None,
+    key: str | None,
+    prefix: str,
+    replace: bool,
     limit: int | None = None,
     unweighted: bool = False,
     **output: Any,
@@ -250,6 +275,8 @@ def _run(
     """Call a graph function and print its rows, or save them."""
     if unweighted and weight is not None:
         raise click.BadParameter("weights mean nothing here", param_hint="'--weight'")
+    if save is None and (key is not None or prefix or replace):
+        raise click.UsageError("--key, --prefix and --replace are about --save")
     with plain_errors(), closing(open_database(path)) as conn:
         edges = _columns(conn, dbtable, source=source, target=target, weight=weight)
         given = {"edge_table": edges.table, "src_col": edges.source, "dst_col": edges.target}
@@ -262,22 +289,10 @@ def _run(
         columns = [column[0] for column in cursor.description]
         if save is None:
             write_rows(columns, cursor, **output)
-        else:
-            click.echo(f"{save}: {_save(conn, save, columns, cursor.fetchall()):,} rows", err=True)
+            return
+        from sqlite_utils_muninn.graph import saving
 
-
-def _save(conn: Any, table: str, columns: Sequence[str], rows: Sequence[Any]) -> int:
-    """Make the table anew, in one transaction."""
-    from sqlite_utils_muninn.bridge import quote
-
-    taken = conn.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-    names = ", ".join(map(quote, columns))
-    if taken is not None and f"({names})" not in str(taken[0]):
-        raise click.ClickException(f"there is already a table {table!r} that is something else")
-    with conn:
-        conn.execute("BEGIN")
-        conn.execute(f"DROP TABLE IF EXISTS {quote(table)}")
-        conn.execute(f"CREATE TABLE {quote(table)} ({names})")
-        marks = ", ".join("?" * len(columns))
-        conn.executemany(f"INSERT INTO {quote(table)} VALUES ({marks})", rows)
-    return len(rows)
+        results = saving.Results.of(columns, cursor.fetchall(), prefix)
+        both = arguments.get("direction") == "both"
+        rows = saving.save(conn, save, results, edges, key=key, replace=replace, both=both)
+        click.echo(f"{save}: {rows:,} rows", err=True)

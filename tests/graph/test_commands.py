@@ -88,11 +88,114 @@ def test_save_makes_a_table_and_makes_it_anew(db: Path) -> None:
     conn.close()
 
 
-def test_save_replaces_nothing_else(db: Path) -> None:
-    assert "already a table 'model'" in run("pagerank", db, "refs", "--save", "model", code=1)
+def query(db: Path, sql: str) -> list[Any]:
     conn = sqlite3.connect(db)
-    assert conn.execute("SELECT count(*) FROM model").fetchone() == (4,)
+    try:
+        return conn.execute(sql).fetchall()
+    finally:
+        conn.close()
+
+
+def test_save_as_columns_of_the_table_of_nodes(db: Path) -> None:
+    """Its key is found, as both foreign keys refer to it."""
+    assert run("components", db, "refs", "--save", "model") == "model: 3 rows\n"
+    found = query(db, "SELECT id, label, component_id, component_size FROM model ORDER BY rowid")
+    assert found == [
+        ("raw", "Raw", 0, 3),
+        ("stg", "Staged", 0, 3),
+        ("mart", None, 0, 3),
+        ("alone", "A", None, None),  # it is in no edge
+    ]
+    types = query(db, "SELECT type FROM pragma_table_info('model') WHERE name LIKE 'comp%'")
+    assert types == [("INTEGER",), ("INTEGER",)]
+
+
+def test_columns_that_are_there_are_not_written_over(db: Path) -> None:
+    run("pagerank", db, "refs", "--save", "model")
+    before = query(db, "SELECT * FROM model")
+    output = run("pagerank", db, "refs", "--save", "model", code=1)
+    assert "has a column 'rank' already: --replace writes over it" in output
+    assert query(db, "SELECT * FROM model") == before
+    run("pagerank", db, "refs", "-n", "1", "--save", "model", "--replace")
+    found = query(db, "SELECT id FROM model WHERE rank IS NOT NULL")
+    assert found == [("mart",)]  # what was there before is gone
+    run("pagerank", db, "refs", "--save", "model", "--prefix", "page_")
+    assert query(db, "SELECT count(*) FROM model WHERE page_rank > 0") == [(3,)]
+
+
+def test_save_as_columns_by_a_key_that_is_said(db: Path) -> None:
+    conn = sqlite3.connect(db)
+    conn.execute("CREATE TABLE plain (a TEXT, b TEXT)")
+    conn.execute('CREATE TABLE thing ("the number" INTEGER, Name)')
+    conn.executemany("INSERT INTO plain VALUES (?, ?)", [("1", "2"), ("2", "3")])
+    conn.executemany("INSERT INTO thing VALUES (?, ?)", [(1, "x"), (2, "y"), (9, "z")])
+    conn.commit()
     conn.close()
+    assert "say which of its columns holds the nodes: --key" in run(
+        "bfs", db, "plain", "1", "--save", "thing", code=1
+    )
+    message = "'thing' has no column 'nope'; it has the number, Name"
+    assert message in run("bfs", db, "plain", "1", "--save", "thing", "--key", "nope", code=1)
+    # Ids are compared as SQLite compares the column: '1' is 1 where that is an integer.
+    # (An id among the results keeps its own type, also in a table that is strict.)
+    run("bfs", db, "plain", "1", "--save", "thing", "--key", "The Number")
+    assert query(db, "SELECT * FROM thing") == [
+        (1, "x", 0, None),
+        (2, "y", 1, "1"),
+        (9, "z", None, None),
+    ]
+
+
+def test_results_of_edges_as_columns_of_the_edge_table(db: Path) -> None:
+    run("centrality", db, "refs", "--kind", "edge-betweenness", "--save", "refs")
+    found = query(db, "SELECT up, down, centrality FROM refs ORDER BY rowid")
+    assert found == [
+        ("raw", "stg", 1),
+        ("stg", "mart", 1),
+        ("raw", "mart", 1),
+        (None, "mart", None),
+    ]
+    output = run("centrality", db, "refs", "--kind", "edge-betweenness", "--save", "model", code=1)
+    assert "results of edges can be columns of 'refs' or a new table" in output
+    # An undirected edge may be stored the other way round, too.
+    conn = sqlite3.connect(db)
+    conn.execute("INSERT INTO refs (up, down) VALUES ('stg', 'raw')")
+    conn.commit()
+    conn.close()
+    run("centrality", db, "refs", "--kind", "edge-betweenness", "--save", "refs", "--replace")
+    found = query(db, "SELECT DISTINCT centrality FROM refs WHERE up IN ('raw', 'stg')")
+    assert found == [(1.0,)]
+
+
+def test_save_replaces_nothing_else(db: Path) -> None:
+    conn = sqlite3.connect(db)
+    conn.execute("CREATE TABLE other (a, b)")
+    conn.execute("INSERT INTO other VALUES (1, 2)")
+    conn.commit()
+    conn.close()
+    assert "already a table 'other'" in run("pagerank", db, "refs", "--save", "other", code=1)
+    assert query(db, "SELECT * FROM other") == [(1, 2)]
+
+
+@pytest.mark.parametrize("how", [["--save", "model"], ["--save", "model", "--replace"]])
+def test_a_save_that_fails_leaves_nothing(db: Path, how: list[str]) -> None:
+    """The column is there when the row that may not be written is met."""
+    conn = sqlite3.connect(db)
+    conn.execute(
+        "CREATE TRIGGER never BEFORE UPDATE ON model WHEN old.id = 'mart' "
+        "BEGIN SELECT raise(ABORT, 'mart stays'); END"
+    )
+    conn.commit()
+    before = conn.execute("SELECT sql FROM sqlite_master").fetchall()
+    conn.close()
+    assert "mart stays" in run("pagerank", db, "refs", *how, code=1)
+    assert query(db, "SELECT sql FROM sqlite_master") == before
+    assert query(db, "SELECT count(*) FROM model") == [(4,)]
+
+
+def test_options_about_saving_need_it(db: Path) -> None:
+    output = run("pagerank", db, "refs", "--replace", code=2)
+    assert "--key, --prefix and --replace are about --save" in output
 
 
 @pytest.mark.parametrize("suffix", ["graphml", "gexf", "json"])
