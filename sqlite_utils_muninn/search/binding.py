@@ -108,6 +108,7 @@ class Edges:
     target_nodes: int | None
     source_affinity: str
     target_affinity: str
+    timestamp_affinity: str | None = None
 
 
 @dataclass
@@ -234,6 +235,7 @@ class _Binder:
             None if edge.target_table is None else self.places[edge.target_table],
             table.affinity.get(edge.source.lower(), "INTEGER"),
             table.affinity.get(edge.target.lower(), "INTEGER"),
+            table.affinity.get((edge.timestamp or "").lower()),
         )
 
     # ---- Full text and vectors ----

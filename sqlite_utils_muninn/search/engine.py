@@ -12,14 +12,16 @@ import numpy as np
 from sqlite_utils_muninn.graph.cache import CACHE
 from sqlite_utils_muninn.graph.work import Work
 
-from . import fusion, letters, network, ranking, reasons, texts
+from . import fusion, letters, ranking, reading, reasons, texts
 from .answer import Answer, Row, Stage
 from .binding import Bound, bind
 from .declared import KnowledgeGraph
+from .diversity import marginal
 from .filters import filters, qualifying
 from .fulltext import full_text
 from .meaning import Meaning
-from .nearest import by_meaning
+from .nearest import by_meaning, vectors_of
+from .network import Following, Network
 from .options import Options
 from .pool import Asked, Pool
 from .proposals import propose
@@ -59,7 +61,7 @@ class Request:
 class Loaded(NamedTuple):
     """The graph in memory, and the weights of its edges for this search."""
 
-    network: network.Network
+    network: Network
     weights: np.ndarray | None
 
 
@@ -151,10 +153,15 @@ class Search:
             return None
         CACHE.limit = self.host.graph_cache
         with self.stage("graph") as count:
-            read = network.load(self.db, bound.nodes, bound.edges, options, self.work)
-            weights = read.weights(
-                options.type_weights or bound.declared.type_weights, options.edge_types, self.work
+            times = (options.time_start, options.time_end)
+            read = reading.load(
+                *(self.db, bound.nodes, bound.edges, self.work),
+                named=options.names > 0,
+                timed=times != (None, None),
             )
+            given = options.type_weights or bound.declared.type_weights
+            following = Following(tuple(sorted(given.items())), options.edge_types, *times)
+            weights = read.weights(following, self.work)
             count(read.graph.edges)
         return Loaded(read, weights)
 
@@ -267,7 +274,7 @@ class Search:
         options = self.options
         order = ranking.Order(self.db, nodes, self.filters, options, self.check)
         if loaded is None or not len(pool):
-            return order.alone(pool, scores)
+            return self._unlike(nodes, order.alone(pool, scores))
         spread = Spread(options.damping, options.expand_hops, options.hub_cap)
         with Walk(loaded.network, loaded.weights, spread, self.work) as walk:
             with self.stage("walk") as count:
@@ -275,13 +282,27 @@ class Search:
                 reached = walk.run(seeds.nodes, seeds.start)
                 count(len(reached.nodes))
             with self.stage("rank") as count:
-                ranked = order.walked(loaded.network, reached, seeds, self.work)
+                ranked = self._unlike(
+                    nodes, order.walked(loaded.network, reached, seeds, self.work)
+                )
                 count(len(ranked.items))
             with self.stage("reasons") as count:
                 places = np.array([item.at for item in ranked.items], np.int64)
                 ranked = replace(ranked, reasons=walk.origins(places))
                 count(len(ranked.items))
         return ranked
+
+    def _unlike(self, nodes: list[Nodes], ranked: ranking.Ranked) -> ranking.Ranked:
+        """Rows that are unlike each other, where that is asked for."""
+        options, items = self.options, ranked.items
+        if options.mmr is None:
+            return ranked
+        scores = np.array([item.score for item in items])
+        vectors = vectors_of(self.db, nodes, [item.place for item in items])
+        if items and np.isnan(vectors).all():
+            self.missing.append("there are no vectors to tell like rows by: mmr did nothing")
+        chosen = marginal(scores, vectors, options.mmr, options.top_k)
+        return replace(ranked, items=[items[n] for n in chosen])
 
     # ---- The answer ----
 

@@ -75,29 +75,38 @@ class Names:
         return Named(words, self.nodes[first:last].tolist(), float(self.telling[first]))
 
 
-def names_of(labels: Sequence[str | None], check: Callable[[], None]) -> Names:
+def names_of(
+    labels: Sequence[str | None], check: Callable[[], None], *, count_words: bool = True
+) -> Names:
     """Return the names of nodes, given their labels in order; None: it has none.
 
     What a name tells is the sum of its words' idf among all names, over log(1 + nodes), at most 1:
-    for graphs without full text, which knows better.
+    for graphs without full text, which knows better. Without `count_words` it is 1.
     """
     count = Counter[str]()
-    names: list[tuple[int, list[str]]] = []
+    names: list[list[str]] = []
+    nodes: list[int] = []
     for node, label in enumerate(labels):
         if node % _CHECKED_EVERY == 0:
             check()
         words = split(label) if label else []
-        count.update(set(words))
-        if 0 < len(words) <= LONGEST and sum(map(len, words)) >= SHORTEST:
-            names.append((node, words))
-    whole = math.log(1 + max(len(labels), 1))
-    idf = {word: whole - math.log(number) for word, number in count.items()}
-    hashes = np.fromiter((_hash(words) for _, words in names), np.int64, len(names))
-    nodes = np.fromiter((node for node, _ in names), np.int32, len(names))
-    sums = (min(1.0, sum(idf[word] for word in words) / whole) for _, words in names)
-    telling = np.fromiter(sums, np.float32, len(names))
+        if count_words:
+            count.update(set(words))
+        if 0 < len(words) <= LONGEST and len(label or "") >= SHORTEST:
+            names.append(words)
+            nodes.append(node)
+    hashes = np.fromiter(map(_hash, names), np.int64, len(names))
+    telling = _telling(names, count, len(labels)) if count_words else np.ones(len(names))
     order = np.argsort(hashes, kind="stable")
-    return Names(hashes[order], nodes[order], telling[order])
+    bearers = np.array(nodes, np.int32)
+    return Names(hashes[order], bearers[order], telling.astype(np.float32)[order])
+
+
+def _telling(names: list[list[str]], count: Counter[str], nodes: int) -> np.ndarray:
+    whole = math.log(1 + max(nodes, 1))
+    idf = {word: whole - math.log(number) for word, number in count.items()}
+    sums = (min(1.0, sum(idf[word] for word in words) / whole) for words in names)
+    return np.fromiter(sums, np.float64, len(names))
 
 
 def _hash(words: Sequence[str]) -> int:

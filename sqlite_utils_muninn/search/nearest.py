@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sqlite_utils_muninn.bridge import quote
 
 from .filters import qualifying
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from sqlite_utils_muninn.bridge import Database
 
     from .binding import Nodes
     from .pool import Asked, Candidate, Place, Pool
@@ -94,6 +98,25 @@ def _enter(table: Nodes, candidate: Candidate, distance: float) -> None:
     assert table.vectors is not None
     candidate.distance = distance
     candidate.cosine = cosine_of(table.vectors.metric, distance)
+
+
+def vectors_of(db: Database, nodes: Sequence[Nodes], places: Sequence[Place]) -> np.ndarray:
+    """Return the stored vectors of nodes, one below the other, NaN where there is none.
+
+    Vectors of another length than the first table's count as none: nothing compares them.
+    """
+    sizes = [table.vectors.dimensions for table in nodes if table.vectors]
+    found = np.full((len(places), sizes[0] if sizes else 1), np.nan)
+    for table in nodes:
+        own = {key: n for n, (number, key) in enumerate(places) if number == table.number}
+        if not own or table.vectors is None or table.vectors.dimensions != sizes[0]:
+            continue
+        name = f"{quote(table.vectors.schema)}.{quote(table.vectors.name)}"
+        sql = f"SELECT rowid, vector FROM {name} WHERE rowid IN (SELECT value FROM json_each(?))"
+        for rowid, vector in db.execute(sql, (json.dumps(list(own)),)):
+            if vector is not None:
+                found[own[rowid]] = np.frombuffer(vector, "<f4")
+    return found
 
 
 def cosine_of(metric: str, distance: float) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import fusion
+from .diversity import CONSIDERED
 from .filters import qualifying
 from .network import places_of
 
@@ -196,19 +197,21 @@ class Order:
             for n in order.tolist()
             if places[n] in allowed
         ]
-        return Ranked(items[: self.options.top_k])
+        return Ranked(items[: self.wanted])
+
+    @property
+    def wanted(self) -> int:
+        """Rows that are ordered: more than are returned, where they are to be unlike each other."""
+        return self.options.top_k * (1 if self.options.mmr is None else CONSIDERED)
 
     def walked(self, loaded: Network, reached: Field, seeds: Seeds, work: Work) -> Ranked:
         """Return the best of what the walk reached."""
-        share = reached.share
         relevance = np.zeros(len(reached.nodes))
         relevance[: len(seeds.nodes)] = seeds.scores.relevance
         value = self._value(loaded, reached, relevance, work)
-        # Ties go by the match itself, then by the walk, then by the order of the nodes.
-        order = np.lexsort((reached.nodes, -share, -relevance, -value))
         items = [
-            self._item(loaded, reached, seeds, int(at), value)
-            for at in self._first(loaded, reached, order)
+            self._item(loaded, reached, seeds, at, value)
+            for at in self._first(loaded, reached, relevance, value)
         ]
         return Ranked(items, loaded, reached.weights, seeds)
 
@@ -235,22 +238,27 @@ class Order:
         shares: np.ndarray = reached.share * (1 + relevance)
         return shares
 
-    def _first(self, loaded: Network, reached: Field, order: np.ndarray) -> list[int]:
-        """The first rows in an order that qualify, as many as are wanted."""
-        wanted = self.options.top_k
+    def _first(
+        self, loaded: Network, reached: Field, relevance: np.ndarray, value: np.ndarray
+    ) -> list[int]:
+        """The first rows by value that qualify, as many as are wanted.
+
+        Ties go by the match itself, then by the walk, then by the order of the nodes.
+        """
+        ties = (reached.nodes, -reached.rank, -relevance)
         if not self.filters:
-            found: list[int] = order[:wanted].tolist()
-            return found
-        found, start, size = [], 0, FIRST_LOOK * wanted
-        while start < len(order) and len(found) < wanted:
-            part = order[start : start + size]
+            first: list[int] = greatest(value, ties, self.wanted).tolist()
+            return first
+        found: list[int] = []
+        start, size = 0, FIRST_LOOK * self.wanted
+        while start < len(value) and len(found) < self.wanted:
+            part = greatest(value, ties, start + size)[start:]
             places = places_of(loaded, reached.nodes[part])
             allowed = self._qualifying(places)
-            kept = (int(at) for at, p in zip(part, places, strict=True) if p in allowed)
-            found += kept
-            start, size = start + len(part), size * 4
+            found += [int(at) for at, p in zip(part, places, strict=True) if p in allowed]
+            start, size = start + size, size * 4
             self.check()
-        return found[:wanted]
+        return found[: self.wanted]
 
     def _qualifying(self, places: Iterable[Place]) -> set[Place]:
         if not self.filters:
@@ -280,6 +288,18 @@ class Order:
             node=int(node[0]),
             at=at,
         )
+
+
+def greatest(value: np.ndarray, ties: tuple[np.ndarray, ...], count: int) -> np.ndarray:
+    """Return the places of the `count` greatest values; among equals the last tie counts most."""
+    if count <= 0:
+        return np.empty(0, np.int64)
+    places = np.arange(len(value))
+    if count < len(value):
+        least = np.partition(value, len(value) - count)[len(value) - count]
+        places = np.flatnonzero(value >= least)
+    order = np.lexsort((*(tie[places] for tie in ties), -value[places]))
+    return places[order][:count]
 
 
 def _numbers(scores: Scores, n: int) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def test_a_reranker_has_its_say(embedded: Any) -> None:
     assert found == pytest.approx(wanted, abs=1e-3)
     order = sorted(wanted, key=lambda node: -wanted[node])
     assert [row.node for row in judged.rows] == order
-    assert [row.relevance for row in judged.rows][0] == 1
+    assert next(row.relevance for row in judged.rows) == 1
     assert [row.relevance for row in judged.rows][-1] == 0
 
 

@@ -128,11 +128,11 @@ def test_names_of_hidden_graphs_and_tables_are_not_told(town: Any) -> None:
     assert [graph.name for graph in graphs(town, visible=seen)] == ["town"]
     assert search(town, "boat", visible=seen).graph == "town"
     with pytest.raises(
-        ValueError, match="no knowledge graph is called 'hidden'; declared: 'town'$"
+        ValueError, match=r"no knowledge graph is called 'hidden'; declared: 'town'$"
     ):
         search(town, "boat", graph="hidden", visible=seen)
     with pytest.raises(
-        ValueError, match="edge table of the graph 'town' \\('knows'\\), got 'keeps'"
+        ValueError, match=r"edge table of the graph 'town' \('knows'\), got 'keeps'"
     ):
         search(town, "boat", graph="town", edge_table="keeps", visible=seen)
     with pytest.raises(ValueError, match="no table with texts to search"):
