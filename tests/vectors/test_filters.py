@@ -128,3 +128,19 @@ def test_texts_have_conditions_too(connect: Connect) -> None:
     conn.execute("INSERT OR REPLACE INTO docs(rowid, content, lang) VALUES (77, 'new', 'fr')")
     row = conn.execute("SELECT content, year, lang FROM docs WHERE rowid = 77").fetchone()
     assert row == ("new", None, "fr")
+
+
+def test_any_condition_holds_where_limit_counts(table: tuple[Any, Any], matrix: Any) -> None:
+    """LIMIT counts rows that SQLite has found to qualify, by whatever condition."""
+    conn, order = table
+    sql = "SELECT rowid FROM v WHERE vector MATCH ? AND {} ORDER BY distance LIMIT 10"
+    for condition, keep in (
+        ("place % 3 = 0", order % 3 == 0),
+        ("name LIKE '%77'", order % 100 == 77),
+        ("place NOT IN (1, 2, 3) AND place != 4", ~np.isin(order, [1, 2, 3, 4])),
+        ("(place < 20 OR place > 3990)", (order < 20) | (order > 3990)),
+        ("place = 1234 + 0", order == 1234),
+        ("name IS NULL", order < 0),
+    ):
+        found = conn.execute(sql.format(condition), (matrix[9].tobytes(),)).fetchall()
+        assert [row[0] for row in found] == nearest(matrix, keep, matrix[9], 10), condition

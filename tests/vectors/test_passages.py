@@ -10,6 +10,7 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
+from sqlite_utils_muninn.vectors.derived import derived_tables
 from sqlite_utils_muninn.vectors.sql import text_module
 
 from .embedders import Shelf, Words
@@ -275,3 +276,15 @@ def test_rows_are_embedded_in_passages_and_again_only_where_they_changed(
     assert desk.conn.execute("SELECT sum(truncated) FROM docs_vectors").fetchone() == (26,)
     with pytest.raises(ValueError, match="has one vector for each row; --force embeds everything"):
         desk.plan(chunk=True)
+
+
+def test_who_may_not_read_the_texts_may_not_read_passages(open_text: Callable[..., Any]) -> None:
+    conn = open_text()
+    conn.execute(CREATE.format("docs", ""))
+    conn.execute("CREATE TABLE books(id INTEGER PRIMARY KEY, body TEXT)")
+    conn.execute(CREATE.format("v", ", content=books, content_column=body"))
+    derived = derived_tables(lambda *given: conn.execute(*given).fetchall())
+    assert derived["docs_passages"] == derived["docs_content"] == "docs"
+    assert derived["v_passages"] == derived["v"] == "books"
+    kinds = {row[1]: row[2] for row in conn.execute("PRAGMA table_list")}
+    assert kinds["docs_passages"] == kinds["v_passages"] == "shadow"
