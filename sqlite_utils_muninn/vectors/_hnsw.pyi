@@ -45,3 +45,14 @@ class Index:
 loops: str
 
 def checksum(seed: int, part: bytes, /) -> int: ...
+def distances(metric: int, query: bytes, vectors: bytes, /) -> bytes: ...
+def rank(
+    metric: int,
+    query: bytes,
+    ids: bytes,
+    vectors: bytes,
+    most: int,
+    within: float,
+    beyond: float,
+    /,
+) -> tuple[bytes, bytes, bytes]: ...

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from . import _hnsw, metric
-from .options import COSINE, INNER_PRODUCT, L2
+from .options import COSINE, INNER_PRODUCT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .options import GraphOptions
 
 BYTES, FLOATS = 0, 1  # what a coordinate is kept in
-_METRICS = {L2: 0, INNER_PRODUCT: 1, COSINE: 2}
 
 LEAST_EF, MORE_EF = 64, 16  # neighbours looked at, and more for each doubling beyond EF_ENOUGH
 EF_ENOUGH = 5_000
@@ -62,12 +61,11 @@ def shape_for(matrix: Matrix, kind: str) -> Shape:
     return Shape(BYTES, unit, None if len(rows) < CENTRED or far_off else centre.tobytes())
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """What is searched for. Distances are those of the metric."""
 
     query: Matrix
-    count: int | None  # None: all that are near enough
+    most: int | None  # neighbours; None: all that are near enough
     ef: int | None = None
     ids: Ids | None = None  # only these, sorted
     within: float = math.inf
@@ -86,7 +84,7 @@ class Graph:
         self.shape = shape or Shape()
         self.core = _hnsw.Index(
             dimensions,
-            _METRICS[options.metric],
+            metric.NUMBERS[options.metric],
             self.shape.kind,
             options.m,
             options.ef_construction,
@@ -181,7 +179,7 @@ class Graph:
         """All ids that may belong to what is searched for, by looking at each."""
         found = self.core.search(
             np.ascontiguousarray(search.query, "<f4").tobytes(),
-            self.core.nodes if search.count is None else search.count,
+            self.core.nodes if search.most is None else search.most,
             0,
             1.0,
             self._bound(search.within),

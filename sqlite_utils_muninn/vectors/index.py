@@ -265,7 +265,7 @@ class Index:
         return Proposal(found, kept)
 
     def _by_graph(self, search: Search, changed: set[int]) -> Ids | None:
-        count, narrowed = search.count, search.ids is not None or search.beyond > -math.inf
+        count, narrowed = search.most, search.ids is not None or search.beyond > -math.inf
         if narrowed or not self.graph.linked or count is None:
             return None
         if count > min(MOST_FROM_GRAPH, len(self) // 4):

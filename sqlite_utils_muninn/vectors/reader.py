@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import metric
+from . import _hnsw
 from .blob import Ids
 from .engine import Search
 from .index import Index, Position, Proposal
-from .metric import Distances
+from .metric import NUMBERS, Distances
 from .shared import shared_index, transactions
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Reader:
     def __init__(self, storage: Storage, options: GraphOptions) -> None:
         self.storage = storage
         self.options = options
-        self._ranked: tuple[Ids, Matrix] | None = None
+        self._ranked: tuple[Ids, Matrix, Ids] | None = None
 
     def index(self) -> Index:
         """The process-wide index of the table."""
@@ -60,8 +60,9 @@ class Reader:
         is for a limited number and names no condition.
         """
         self.forget()
-        if search.count == 0 or (search.ids is not None and len(search.ids) <= PICKED):
-            return self._rank(search, _NOBODY if search.ids is None else search.ids)
+        if search.most == 0 or (search.ids is not None and len(search.ids) <= PICKED):
+            ids = _NOBODY if search.ids is None else search.ids
+            return self._rank(search, *self.storage.read(ids))
         position = self.storage.position()
         found = None if position is None else self._ask_indexes(position, search)
         return self._scan(search) if found is None else found
@@ -91,40 +92,36 @@ class Reader:
 
     def _judge(self, search: Search, proposal: Proposal, changed: set[int]) -> Ranked | None:
         """Rank candidates, and the rows that the index knows nothing of."""
-        ids = proposal.ids
-        if len(ids) > max(SCATTERED, proposal.rows // 8):
+        ids, present = proposal.ids, proposal.rows
+        if len(ids) > max(SCATTERED, present // 8):
             return None
         if changed:
-            mine = np.fromiter(changed, dtype=np.int64, count=len(changed))
-            if search.ids is not None:
-                mine = mine[np.isin(mine, search.ids)]
-            ids = np.concatenate([ids, mine])
-        ranked = self._rank(search, ids)
-        if search.count is None or len(ranked[0]) >= search.count:
-            return ranked
-        bounded = search.ids is not None or max(search.beyond, -search.within) > -math.inf
+            mine, vectors = self.storage.read(_only(search, changed))
+            ids, matrix = self.storage.read(ids)
+            ids, matrix = np.concatenate([ids, mine]), np.concatenate([matrix, vectors])
+            ranked = self._rank(search, ids, matrix)
+            present += len(mine)
+        else:
+            ranked = self._rank(search, *self.storage.read(ids))
         # A graph may fail to reach rows that are there; then they are all looked at.
-        present = proposal.rows + (int(np.isin(self._ids_ranked(), mine).sum()) if changed else 0)
-        return ranked if bounded or len(ranked[0]) >= present else None
+        return ranked if len(ranked[0]) >= _least(search, present) else None
 
-    def _ids_ranked(self) -> Ids:
-        return self._ranked[0] if self._ranked else np.empty(0, np.int64)
+    def _rank(self, search: Search, ids: Ids, matrix: Matrix) -> Ranked:
+        """Put in order the rows that qualify."""
+        ranked, places = _in_order(self.options.metric, search, ids, matrix)
+        self._ranked = ranked[0], matrix, places
+        return ranked
 
-    def _rank(self, search: Search, ids: Ids) -> Ranked:
-        """Read the vectors of some rows and put in order those that qualify."""
-        self._ranked = ids, matrix = self.storage.read(ids)
-        return _chosen(search, ids, metric.distances(self.options.metric, matrix, search.query))
-
-    def take(self, ids: Ids) -> tuple[Ids, Matrix]:
-        """The vectors of rows that the running statement has just ranked, and maybe of others.
+    def take(self, ids: Ids) -> Matrix | None:
+        """The vectors of rows that the running statement has just ranked, in their order.
 
         They were read for that already, and are handed over once: no later statement may get what
-        this one saw.
+        this one saw. None: those are other rows.
         """
         ranked, self._ranked = self._ranked, None
-        if ranked is not None and set(ranked[0].tolist()).issuperset(ids.tolist()):
-            return ranked
-        return self.storage.read(ids)
+        if ranked is None or ranked[0] is not ids:
+            return None
+        return ranked[1][ranked[2]]
 
     def forget(self) -> None:
         """Nothing has been ranked."""
@@ -139,9 +136,8 @@ class Reader:
         parts = []
         for ids, matrix in self.storage.blocks():
             keep = slice(None) if search.ids is None else np.isin(ids, search.ids)
-            distances = metric.distances(self.options.metric, matrix[keep], search.query)
-            parts.append(_chosen(search, ids[keep], distances))
-        return _merge(parts, search.count)
+            parts.append(_in_order(self.options.metric, search, ids[keep], matrix[keep])[0])
+        return _merge(parts, search.most)
 
     def stream(self, query: Matrix, ef: int | None = None) -> Iterator[Ranked]:
         """All rows, nearest first, for a statement that stops when it has enough.
@@ -165,25 +161,40 @@ class Reader:
             yield ids[start : start + BATCH], distances[start : start + BATCH]
 
 
-def _chosen(search: Search, ids: Ids, distances: Distances) -> Ranked:
-    """Those within the bounds, as many as are wanted, in order."""
-    if search.within < math.inf or search.beyond > -math.inf:
-        kept = (distances <= search.within) & (distances >= search.beyond)
-        ids, distances = ids[kept], distances[kept]
-    return _cut(ids, distances, search.count)
+def _in_order(metric: str, search: Search, ids: Ids, matrix: Matrix) -> tuple[Ranked, Ids]:
+    """The rows that qualify, by distance and then rowid, and where they stood.
+
+    NaN, of a damaged vector, drops out.
+    """
+    found, far, places = _hnsw.rank(
+        NUMBERS[metric],
+        search.query.tobytes(),
+        ids.tobytes(),
+        matrix.tobytes(),
+        len(ids) if search.most is None else search.most,
+        search.within,
+        search.beyond,
+    )
+    ranked = np.frombuffer(found, np.int64), np.frombuffer(far, np.float64)
+    return ranked, np.frombuffer(places, np.int64)
+
+
+def _only(search: Search, changed: set[int]) -> Ids:
+    """Those of some ids that may be found."""
+    ids = np.fromiter(changed, dtype=np.int64, count=len(changed))
+    return ids if search.ids is None else ids[np.isin(ids, search.ids)]
+
+
+def _least(search: Search, present: int) -> int:
+    """How many rows must have been found, where a graph has searched."""
+    bounded = search.ids is not None or search.within < math.inf or search.beyond > -math.inf
+    return 0 if search.most is None or bounded else min(search.most, present)
 
 
 def _merge(parts: list[Ranked], count: int | None) -> Ranked:
     if not parts:
         return np.empty(0, np.int64), np.empty(0)
-    return _cut(
-        np.concatenate([ids for ids, _ in parts]), np.concatenate([far for _, far in parts]), count
-    )
-
-
-def _cut(ids: Ids, distances: Distances, count: int | None) -> Ranked:
-    """The first `count` by distance, then rowid. NaN, of a damaged vector, drops out."""
-    if np.isnan(distances).any():
-        ids, distances = ids[~np.isnan(distances)], distances[~np.isnan(distances)]
+    ids = np.concatenate([ids for ids, _ in parts])
+    distances = np.concatenate([far for _, far in parts])
     order = np.lexsort((ids, distances))[:count]
     return ids[order], distances[order]

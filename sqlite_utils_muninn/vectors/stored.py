@@ -84,11 +84,13 @@ class StoredTable(Writable):
         if probe is None or wanted.is_empty:
             return
         for ids, distances in self.answers(wanted, probe, query):
-            near = int(np.searchsorted(distances, wanted.within, side="right"))
-            if near:
-                yield self.rows(ids[:near], distances[:near], query)
-            if near < len(ids):
-                return
+            if wanted.within < math.inf:
+                near = int(np.searchsorted(distances, wanted.within, side="right"))
+                if near < len(ids):
+                    yield self.rows(ids[:near], distances[:near], query)
+                    return
+            if len(ids):
+                yield self.rows(ids, distances, query)
 
     def answers(self, wanted: Request, probe: Matrix, query: Query) -> Iterator[Ranked]:
         """Batches of ranked rows."""
@@ -133,25 +135,28 @@ class StoredTable(Writable):
 
     def rows(self, ids: Ids, distances: Any, query: Query) -> Rows:
         """All columns of some rows."""
-        columns: list[list[Any]] = [[None] * len(ids) for _ in self.columns]
+        nothing = [None] * len(ids)
+        columns: list[Any] = [nothing] * len(self.columns)
         if distances is None:
             self.reader.forget()
         else:
-            columns[self.columns.index("distance")] = distances.tolist()
+            columns[self.columns.index("distance")] = distances
         for name in ("k", "ef_search"):
             given = query.constraints.get(f"{name} =")
-            columns[self.columns.index(name)] = [given] * len(ids)
+            if given is not None:
+                columns[self.columns.index(name)] = [given] * len(ids)
         for name, values in self.values(ids, query).items():
             columns[self.columns.index(name)] = values
         self.reader.forget()
         return Rows(tuple(columns), ids)
 
-    def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
+    def values(self, ids: Ids, query: Query) -> dict[str, Any]:
         """The values of further columns, those that the query reads."""
         # SQLite counts a column as read that only MATCH names.
         if not self.reads(query, "vector"):
             return {}
-        return {"vector": _in_order(ids, *self.reader.take(ids))}
+        ranked = self.reader.take(ids)
+        return {"vector": self.blobs(ids) if ranked is None else ranked}
 
     def reads(self, query: Query, column: str) -> bool:
         """Whether a query reads a column (SQLite counts those from the 64th on together)."""

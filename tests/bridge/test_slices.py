@@ -50,7 +50,7 @@ def test_wrong_calls_are_refused(db: Any) -> None:
         lambda: db.read_slices(PLACES, b"12345678", *BLOBS, 0),
         lambda: db.read_slices("SELECT 1 WHERE ?", b"12345678", *BLOBS, 8),
     ):
-        with pytest.raises(ValueError, match="needed|ids are int64"):
+        with pytest.raises(ValueError, match=r"needed|ids are int64"):
             call()
     for sql, blobs in (("SELECT 1, 2", BLOBS), (PLACES, ("main", "nothing", "data"))):
         with pytest.raises(SQLError):

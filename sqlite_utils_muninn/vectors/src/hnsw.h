@@ -201,6 +201,16 @@ void collector_free(Collector *collector);
 /* link.c */
 int graph_link(Graph *graph, int64_t count);
 
+/* exact.c */
+typedef struct {
+    double far;
+    int64_t id;
+    int64_t row; /* where it was before */
+} Ranked;
+void exact_distances(int metric, const float *rows, int64_t count, const float *query, int64_t d,
+                     double *far);
+int64_t exact_rank(Ranked *rows, int64_t count, double within, double beyond);
+
 /* snapshot.c */
 int64_t snapshot_size(const Graph *graph);
 void snapshot_read(const Graph *graph, int64_t start, int64_t size, unsigned char *out);
