@@ -34,7 +34,8 @@ class DrawnNode:
     id: str
     table: str
     label: str
-    short: str
+    lines: tuple[str, ...]
+    """The label as it is drawn: shortened and broken."""
     type: str | None
     url: str | None
     rank: int | None
@@ -143,8 +144,8 @@ def _nodes(
     ranks = {key_of(row): row.rank for row in answer.rows}
     seeds = {key_of(row) for row in answer.rows if not row.via.path}
     seeds |= {key_of(row.via.seed) for row in answer.rows if row.via.seed}
-    short = [shorten(" ".join(node.label.split()), SHORT) for node in shown.values()]
-    boxes = [_box(label, key in ranks) for key, label in zip(shown, short, strict=True)]
+    labels = [lines_of(node.label) for node in shown.values()]
+    boxes = [_box(lines, key in ranks) for key, lines in zip(shown, labels, strict=True)]
     numbers = {key: number for number, key in enumerate(shown)}
     pairs = [(numbers[source], numbers[target]) for source, target in map(_keys, edges)]
     places = layout(len(shown), pairs, [(width, high + low) for width, high, low in boxes])
@@ -154,7 +155,7 @@ def _nodes(
             id=ids[key],
             table=node.table,
             label=node.label,
-            short=short[n],
+            lines=labels[n],
             type=node.type,
             url=urls.get(key),
             rank=ranks.get(key),
@@ -182,10 +183,15 @@ def _labels_above(
     return [each > 0.3 for each in pull]
 
 
-def _box(label: str, is_row: bool) -> tuple[float, float, float]:
+def lines_of(label: str) -> tuple[str, ...]:
+    """Shorten a label and break it into lines."""
+    short = shorten(" ".join(label.split()), SHORT)
+    return tuple(wrap(short, int(LABEL_WIDTH / LETTER)))
+
+
+def _box(lines: Sequence[str], is_row: bool) -> tuple[float, float, float]:
     """Width, height of the node and height of its label, in pixels."""
     size = NODE if is_row else SMALL
-    lines = wrap(label, int(LABEL_WIDTH / LETTER), break_long_words=False)
     longest = max(map(len, lines), default=0)
     return max(size, LETTER * longest) + 16, size + 14, len(lines) * LINE
 

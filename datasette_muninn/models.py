@@ -78,14 +78,17 @@ def file_of(datasette: Datasette, name: str) -> Path | None:
     return here.path if here else None
 
 
-def facts(path: Path) -> dict[str, Any]:
+def facts(path: Path, directory: Path) -> dict[str, Any]:
     """Return what a file's header says. Raises ModelFileError."""
     from sqlite_utils_muninn.models.encoder import computed_by
     from sqlite_utils_muninn.models.files.facts import facts_of
+    from sqlite_utils_muninn.models.probe import remembered
     from sqlite_utils_muninn.models.registry import registry
 
     header = registry().header(path)
-    return {**facts_of(header), "computed_by": computed_by(header)}
+    tried = remembered(path, directory)
+    by = computed_by(header, header.pooling, tried.agreement if tried else None)
+    return {**facts_of(header), "computed_by": by}
 
 
 def _entries(models: dict[str, str], directory: Path) -> list[ModelEntry]:

@@ -68,12 +68,12 @@
       {
         selector: "node.node",
         style: {
-          label: "data(short)",
+          label: (node) => node.data("lines").join("\n"),
           "font-family": "Helvetica Neue, Helvetica, sans-serif",
           "font-size": 11,
           color: ink,
           "text-wrap": "wrap",
-          "text-max-width": 120,
+          "text-max-width": 1000, // broken into lines already
           "text-valign": (node) => (node.data("above") ? "top" : "bottom"),
           "text-margin-y": (node) => (node.data("above") ? -3 : 3),
           "text-background-color": ground,
@@ -159,9 +159,8 @@
     canvas.style.height = `${Math.round(Math.min(most, Math.max(220, wanted)))}px`;
   }
 
-  figure.hidden = false;
-  document.querySelector(".muninn-answer")?.classList.add("muninn-drawn");
-  document.body.classList.add("muninn-has-graph");
+  figure.querySelector(".muninn-svg").remove();
+  for (const part of figure.querySelectorAll("[hidden]")) part.hidden = false;
   const coarse = matchMedia("(pointer: coarse)").matches;
   fold();
   const cy = cytoscape({

@@ -18,6 +18,7 @@ from ..graph_search import search_graph
 from ..inference import BusyError
 from ..links import search_url
 from ..settings import settings_of
+from ..svg import picture
 from ..waiting import waiting_rows
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "error": page.error,
         "rows": rows,
         "drawn": result.drawn if result else None,
+        "picture": picture(result.drawn) if result and len(result.drawn.nodes) > 1 else None,
         "missing": result.answer.missing if result else [],
         "stages": result.answer.stages if result and page.asked.explain else [],
         "several_tables": len({row.table for row in rows}) > 1,

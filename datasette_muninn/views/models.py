@@ -85,7 +85,7 @@ async def _header(datasette: Datasette, entry: ModelEntry) -> dict[str, Any] | N
     if path is None:
         return None
     try:
-        return await asyncio.to_thread(facts, path)
+        return await asyncio.to_thread(facts, path, settings_of(datasette).models_directory)
     except ValueError:
         return None
 

@@ -198,12 +198,22 @@ def test_buttons_zoom_and_the_wheel_scrolls_the_page(page: Any) -> None:
     assert names == ["Zoom in", "Zoom out", "Whole graph"]
 
 
-def test_without_scripts_the_list_stands_alone(page: Any) -> None:
+def test_without_scripts_there_are_the_list_and_a_still_picture(page: Any) -> None:
     browser = page(scripts=False)
     rows = find_all(browser, ".muninn-ranked > li")
     assert rows
     assert find_all(browser, ".muninn-canvas canvas") == []
-    assert not find(browser, ".muninn-graph").is_displayed()
+    for selector in (".muninn-canvas", ".muninn-bar"):
+        assert not find(browser, selector).is_displayed()
+    drawn = {text.text for text in find_all(browser, ".muninn-svg .muninn-digit")}
+    assert drawn == {str(n) for n in range(1, len(rows) + 1)}
+    assert len(find_all(browser, ".muninn-svg line")) >= 3
+    box = find(browser, ".muninn-svg").rect
+    for text in find_all(browser, ".muninn-svg text"):
+        assert box["x"] <= text.rect["x"]
+        assert text.rect["x"] + text.rect["width"] <= box["x"] + box["width"]
+        assert box["y"] <= text.rect["y"]
+        assert text.rect["y"] + text.rect["height"] <= box["y"] + box["height"]
     whys = [why.text for why in find_all(browser, ".muninn-why")]
     assert len(whys) == len(rows)
     assert all(whys)
@@ -215,6 +225,21 @@ def test_without_scripts_the_list_stands_alone(page: Any) -> None:
     box.send_keys("steel" + key("ENTER"))
     assert "q=steel" in browser.current_url
     assert find_all(browser, ".muninn-ranked > li")
+
+
+def test_a_picture_leads_to_the_rows_without_scripts(page: Any) -> None:
+    browser = page("q=bread&_size=3", scripts=False)
+    link = find(browser, ".muninn-svg a")
+    assert "/town/" in link.get_dom_attribute("href")
+    link.find_element("css selector", ".muninn-digit").click()
+    wait(lambda: "muninn/search" not in browser.current_url)
+
+
+def test_scripts_take_the_place_of_the_picture(page: Any) -> None:
+    browser = page()
+    assert find_all(browser, ".muninn-svg") == []
+    for selector in (".muninn-canvas", ".muninn-bar"):
+        assert find(browser, selector).is_displayed()
 
 
 def test_filters_are_in_the_address_and_nothing_else(page: Any) -> None:
