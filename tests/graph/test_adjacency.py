@@ -38,6 +38,8 @@ def conn(connect: Any, path: Path) -> Any:
 
 
 def rows_of(conn: Any, table: str) -> list[Any]:
+    """What functions give; as new, for a table and what follows it are one graph in the cache."""
+    CACHE.clear()
     queries = (
         "SELECT * FROM graph_bfs(?, 's', 't', 'a')",
         "SELECT * FROM graph_pagerank(?, 's', 't')",
@@ -67,7 +69,6 @@ def test_degrees(conn: Any) -> None:
 def test_a_new_connection_is_warm(
     conn: Any, connect: Any, path: Path, full_reads: list[Any]
 ) -> None:
-    CACHE.clear()
     other = connect(path)
     assert rows_of(other, "g") == rows_of(other, "e")
     assert full_reads == []
@@ -135,8 +136,9 @@ CHANGES = st.one_of(
 def all_of(conn: Any, table: str) -> str:
     """Everything that depends on ids, their order, the order of edges, and weights.
 
-    As text, in which 1 and 1.0 differ.
+    As text, in which 1 and 1.0 differ; as new, see `rows_of`.
     """
+    CACHE.clear()
     degrees = "SELECT node, in_degree, out_degree, degree FROM graph_degree(?, 's', 't', 'w')"
     walk = "SELECT node, parent FROM graph_dfs WHERE edge_table = ?1 AND src_col = 's'"
     walk += " AND dst_col = 't' AND direction = 'both' AND start_node = ?2"
@@ -181,12 +183,10 @@ def test_it_is_always_what_the_edge_table_holds(
             conn.execute(LATE_TRIGGER)
         for change in changes:
             apply(conn, sqlite, change)
-            CACHE.clear()
             assert all_of(conn, "g") == all_of(conn, "e"), change
             assert conn.execute("SELECT node, in_degree FROM g").fetchall() == degrees_of(conn)
         if conn.in_transaction:
             conn.execute("ROLLBACK")
-        CACHE.clear()
         assert all_of(other, "g") == all_of(other, "e")
         # What is written down is what a new start writes.
         conn.execute("INSERT INTO g(g) VALUES ('incremental_rebuild')")
@@ -238,7 +238,6 @@ def test_a_tail_in_the_log_is_put_into_the_arrays(
     for sql in changes:
         conn.execute(sql)
     other = connect(path)
-    CACHE.clear()
     assert rows_of(other, "g") == rows_of(other, "e")
     assert full_reads == []
     before = dict(conn.execute("SELECT * FROM g_config"))
@@ -246,7 +245,6 @@ def test_a_tail_in_the_log_is_put_into_the_arrays(
     after = dict(conn.execute("SELECT * FROM g_config"))
     assert after["generation"] == before["generation"] + 1
     assert conn.execute("SELECT count(*) FROM g_delta").fetchone() == (0,)
-    CACHE.clear()
     assert rows_of(connect(path), "g") == rows_of(conn, "e")
     assert full_reads == []
     conn.execute("INSERT INTO g(g) VALUES ('incremental_rebuild')")  # there is nothing to do
@@ -279,11 +277,9 @@ def test_what_triggers_are_not_told(connect: Any, path: Path, unheard: list[str]
     for sql in unheard:
         conn.execute(triggers[sql[5:]] if sql.startswith("make ") else sql)
     for each in (conn, connect(path)):
-        CACHE.clear()
         assert all_of(each, "g") == all_of(each, "e")
     for command in ("incremental_rebuild", "rebuild"):
         conn.execute("INSERT INTO g(g) VALUES (?)", (command,))
-        CACHE.clear()
         assert all_of(conn, "g") == all_of(conn, "e")
     conn.execute("INSERT INTO e VALUES ('after', 'all', 1)")
     assert all_of(conn, "g") == all_of(conn, "e")
@@ -300,7 +296,6 @@ def test_the_type_of_an_id_is_that_of_its_first_row(conn: Any) -> None:
             conn.execute("INSERT INTO g(g) VALUES ('rebuild')")
             conn.execute("INSERT INTO e VALUES ('x', 1.0, 1)")
         conn.execute("DELETE FROM e WHERE t = 1 AND typeof(t) = 'integer'")
-        CACHE.clear()
         assert all_of(conn, "g") == all_of(conn, "e")
         assert "1.0" in all_of(conn, "g")
         conn.execute("INSERT INTO e (rowid, s, t, w) VALUES (-1, 'x', 1, 1)")
@@ -397,7 +392,6 @@ def test_whatever_is_damaged_is_noticed(
             f"UPDATE {table} SET {column} = ? WHERE rowid = {rowid}", (other(old, chance),)
         )
         full_reads.clear()
-        CACHE.clear()
         try:
             assert all_of(conn, "g") == truth
             assert full_reads
@@ -487,7 +481,6 @@ def test_rename_drop_and_renamed_edges(conn: Any) -> None:
 )
 def test_damaged_arrays_are_not_believed(conn: Any, connect: Any, path: Path, damage: str) -> None:
     conn.execute(damage)
-    CACHE.clear()
     other = connect(path)
     assert rows_of(other, "g") == rows_of(other, "e")
 
