@@ -4,8 +4,9 @@
 
 MODEL is an f16 or f32 file, best all-MiniLM-L6-v2. The peers run with an interpreter of their own,
 which has torch, transformers, onnx and onnxruntime, on the weights in a directory (config.json,
-model.safetensors, tokenizer.json). Rates are texts per second of CPU time, one thread, so that a
-busy machine disturbs the comparison little.
+model.safetensors, tokenizer.json). Shortened vectors are tried on the texts of demo/, where its
+data is installed. Rates are texts per second of CPU time, one thread, so that a busy machine
+disturbs the comparison little.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.models import quantized, rates, report, start
+from benchmarks.models import quantized, rates, report, shortened, start
+from sqlite_utils_muninn.models import encoder
 from sqlite_utils_muninn.models.quality.samples import long_texts, short_texts
 
 
@@ -35,12 +37,15 @@ def main() -> None:
 
     texts = {"short": short_texts(given.texts), "long": long_texts(max(8, given.texts // 10))}
     found: dict[str, Any] = {"machine": machine(), "model": given.model.name}
-    found["start"] = start.measure(given.model)
-    say(found["start"])
     with tempfile.TemporaryDirectory() as directory:
+        small = Path(directory) / "q8_0.gguf"
         found["quantized"] = quantized.measure(given.model, Path(directory), texts, given.rounds)
-    say(found["quantized"])
-    found["rates"] = rates.measure(given.model, texts, given.rounds)
+        say(found["quantized"])
+        found["start"] = {"f16": start.measure(given.model), "q8_0": start.measure(small)}
+        say(found["start"])
+        found["rates"] = rates.measure(given.model, small, texts, given.rounds)
+    found["shortened"] = shortened.measure(given.model)
+    say(found["shortened"])
     if given.peers_python and given.weights:
         found["rates"] |= peers(given.peers_python, given.weights, texts, given.rounds)
     say(found["rates"])
@@ -76,6 +81,7 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "llama-cpp-python": version("llama-cpp-python"),
         "built for": instructions(),
+        "int8": ", ".join(encoder.instructions()) or "none",
     }
 
 

@@ -40,6 +40,7 @@ def measure(
         whole = sum(mix.values())
         found[kind] = {
             "size": model.size,
+            "computed_by": model.engine.computed_by,
             "mix": {name: round(count / whole, 3) for name, count in mix.items()},
             "rates": rates[kind],
             **asdict(compare(reference, model, sentences())),

@@ -16,15 +16,28 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.models.model import Model
 
 
-def measure(path: Path, texts: dict[str, list[str]], rounds: int) -> dict[str, dict[str, float]]:
-    """Return name -> kind of texts -> rate; the ways take turns, and the best round counts."""
-    model = opened(path)
+def measure(
+    path: Path, quantized: Path, texts: dict[str, list[str]], rounds: int
+) -> dict[str, dict[str, float]]:
+    """Return name -> kind of texts -> rate; the ways take turns, and the best round counts.
+
+    `path` is computed by llama.cpp, `quantized` is the same model in q8_0, which is computed in
+    8-bit integers where the CPU can.
+    """
+    model, small = opened(path), opened(quantized)
     ways: dict[str, Callable[[list[str]], object]] = {
         "muninn, in batches": lambda given: model.embed(given, threads=1),
         "muninn, one by one": lambda given: [model.embed([text], threads=1) for text in given],
         "llama.cpp alone": Alone(path),
         "SQL: muninn_embed_batch": sql_in_batches(path),
         "SQL: muninn_embed a row": sql_row_by_row(path),
+        "q8_0: muninn, in batches": lambda given: small.embed(given, threads=1),
+        "q8_0: muninn, one by one": lambda given: [
+            small.embed([text], threads=1) for text in given
+        ],
+        "q8_0: SQL: muninn_embed_batch": sql_in_batches(quantized),
+        "q8_0: SQL: muninn_embed a row": sql_row_by_row(quantized),
+        "q8_0: llama.cpp alone": Alone(quantized),
         **llama_cpp_python(path),
     }
     return turns(ways, texts, rounds)

@@ -29,6 +29,7 @@ def _page(found: dict[str, Any], plots: list[str]) -> list[str]:
         *_rates(found["rates"]),
         *_quantized(found["quantized"]),
         *_start(found["start"]),
+        *_shortened(found.get("shortened")),
         *(f"![{plot}]({plot})" for plot in plots),
     ]
 
@@ -48,8 +49,9 @@ def _quantized(types: dict[str, dict[str, Any]]) -> list[str]:
         "",
         "Against the first, over 96 sentences.",
         "",
-        "| type | MB | mean squared error | rank correlation | nearest 10 | short | long | mix |",
-        "| --- | --: | --: | --: | --: | --: | --: | --- |",
+        "| type | MB | mean squared error | rank correlation | nearest 10 | short | long | mix "
+        "| computed by |",
+        "| --- | --: | --: | --: | --: | --: | --: | --- | --- |",
     ]
     for kind, figures in types.items():
         mix = ", ".join(f"{name} {share:.0%}" for name, share in figures["mix"].items())
@@ -57,15 +59,39 @@ def _quantized(types: dict[str, dict[str, Any]]) -> list[str]:
         lines.append(
             f"| {kind} | {figures['size'] / 1e6:.1f} | {figures['mean_squared_error']:.1e} "
             f"| {figures['rank_correlation']:.4f} | {figures['neighbours_shared']:.3f} "
-            f"| {rates['short']:.1f} | {rates['long']:.2f} | {mix} |"
+            f"| {rates['short']:.1f} | {rates['long']:.2f} | {mix} "
+            f"| {figures['computed_by']} |"
         )
     return [*lines, ""]
 
 
-def _start(start: dict[str, float]) -> list[str]:
-    lines = ["## Time", "", "Medians of five processes, by the clock.", ""]
-    lines += ["| | milliseconds |", "| --- | --: |"]
-    return [*lines, *(f"| {name} | {value:.1f} |" for name, value in start.items()), ""]
+def _start(start: dict[str, dict[str, float]]) -> list[str]:
+    lines = ["## Time", "", "Milliseconds, medians of five processes, by the clock.", ""]
+    lines += [f"| | {' | '.join(start)} |", f"| --- |{' --: |' * len(start)}"]
+    for name in next(iter(start.values())):
+        lines.append(f"| {name} | {' | '.join(f'{of[name]:.1f}' for of in start.values())} |")
+    return [*lines, ""]
+
+
+def _shortened(shortened: dict[str, Any] | None) -> list[str]:
+    if not shortened:
+        return []
+    lines = [
+        "## Shortened vectors",
+        "",
+        f"Of {shortened['texts']:,} descriptions of MITRE ATT&CK: the share of each text's ten "
+        "nearest that stay, the share of names that find their own description among ten, and the "
+        "bytes that a vector takes in memory and in the file.",
+        "",
+        "| dimensions | nearest 10 kept | own text found | memory | file |",
+        "| --: | --: | --: | --: | --: |",
+    ]
+    for dimensions, of in shortened["dimensions"].items():
+        lines.append(
+            f"| {dimensions} | {of['kept']:.3f} | {of['found']:.3f} "
+            f"| {of['memory']:,} | {of['file']:,} |"
+        )
+    return [*lines, ""]
 
 
 def _plots(found: dict[str, Any], directory: Path) -> list[str]:

@@ -153,7 +153,9 @@ def show(name: str, directory: Path | None) -> None:
         known, here = store.catalogue.get(name), store.get(name)
         if known is None and here is None:
             store.find(name)  # raises, naming the nearest
-        click.echo(json.dumps(_description(known, here), indent=4, ensure_ascii=False))
+        click.echo(
+            json.dumps(_description(known, here, store.directory), indent=4, ensure_ascii=False)
+        )
 
 
 @models.command()
@@ -242,12 +244,15 @@ def _size_to_come(known: KnownModel) -> int | None:
     return known.conversion.size if known.conversion else known.size
 
 
-def _description(known: KnownModel | None, here: InstalledModel | None) -> dict[str, Any]:
+def _description(
+    known: KnownModel | None, here: InstalledModel | None, directory: Path
+) -> dict[str, Any]:
     """Return the facts of the catalogue, of the index and of the file, under their own heads."""
     import dataclasses
 
     from sqlite_utils_muninn.models.encoder import computed_by
     from sqlite_utils_muninn.models.files.facts import facts_of
+    from sqlite_utils_muninn.models.probe import remembered
 
     description: dict[str, Any] = {"name": known.name if known else here and here.name}
     if known:
@@ -263,7 +268,10 @@ def _description(known: KnownModel | None, here: InstalledModel | None) -> dict[
         }
         if header := _header(here.path):
             description["file"] = facts_of(header)
-            description["computed_by"] = computed_by(header, here.pooling)
+            tried = remembered(here.path, directory)
+            pooling = here.pooling or header.pooling
+            agrees = tried.agreement if tried else None
+            description["computed_by"] = computed_by(header, pooling, agrees)
     return description
 
 

@@ -26,13 +26,16 @@ from sqlite_utils_muninn.models.limits import limits
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils_muninn.models.files.header import Header
+    from sqlite_utils_muninn.models.files.header import Header, Tensor
 
 SEQUENCES = 64
 TOKENS = 512
 """Texts and tokens of a batch. Measured with MiniLM and texts of 20 tokens, texts a second on one
 core: 755 one by one, 1,090 in fours, 1,280 in twenties and forties, 1,160 in 160.
 """
+
+LEAST_AGREEMENT, LEAST_OF_SCORES = 0.985, 0.99
+"""With llama.cpp, in the worst of a few texts: cosine of vectors; scores within a hundredth."""
 
 _MULTIPLE = 32  # of which the compiled part wants widths
 _MATRICES = ("attn_output", "ffn_up", "ffn_down")
@@ -71,20 +74,46 @@ def instructions() -> tuple[str, ...]:
     return tuple(found)
 
 
-def serves(header: Header, pooling: str) -> bool:
-    """Whether a file is computed here: wanted, possible on this CPU, and of a known shape."""
+def serves(header: Header, pooling: str, agrees: float | None) -> bool:
+    """Whether a file is computed here: wanted, possible on this CPU, and near llama.cpp.
+
+    `agrees` is what the trial run of the file found.
+    """
     if limits.encoder == "llama.cpp" or limits.gpu_layers or not instructions():
         return False
-    if limits.encoder != "int8" and header.quantization in _UNQUANTIZED:
+    if limits.encoder != "int8" and (
+        header.quantization in _UNQUANTIZED or not is_near(pooling, agrees)
+    ):
         return False
     return is_known(header, pooling)
 
 
-def computed_by(header: Header, pooling: str | None = None) -> str:
+def is_near(pooling: str, agrees: float | None) -> bool:
+    """Whether 8-bit integers suit a model; what was not tried is not trusted."""
+    least = LEAST_OF_SCORES if pooling == "rank" else LEAST_AGREEMENT
+    return agrees is not None and agrees >= least
+
+
+def computed_by(header: Header, pooling: str, agrees: float | None) -> str:
     """Return what computes a file here, for people: "int8, AVX-512 VNNI" or "llama.cpp"."""
-    if serves(header, pooling or header.pooling):
-        return f"int8, {instructions()[0]}"
-    return "llama.cpp"
+    return f"int8, {instructions()[0]}" if serves(header, pooling, agrees) else "llama.cpp"
+
+
+def agreement(header: Header, texts: Sequence[np.ndarray], theirs: np.ndarray) -> float:
+    """Return how near the vectors or logits of tokenized texts come to llama.cpp's, `theirs`.
+
+    The least cosine; of a reranker 1 less the largest difference of two scores from 0 to 1.
+    """
+    encoder = Encoder(header, header.pooling)
+    try:
+        ours = EncoderContext(encoder).embed(texts)
+    finally:
+        encoder.close()
+    if header.pooling == "rank":
+        one, other = (1 / (1 + np.exp(-each.astype(np.float64))) for each in (ours, theirs))
+        return float(1 - np.abs(one - other).max())
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    return float((np.sum(ours * theirs, axis=1) / np.maximum(lengths, 1e-12)).min())
 
 
 def is_known(header: Header, pooling: str) -> bool:
@@ -100,9 +129,16 @@ def is_known(header: Header, pooling: str) -> bool:
     allowed = {**expected, **shape.optional()}
     return (
         expected.keys() <= here.keys() <= allowed.keys()
-        and all(tuple(reversed(here[name].shape)) == allowed[name] for name in here)
+        and all(_shape_of(here[name]) == allowed[name] for name in here)
         and all(type_of(tensor) in READABLE for tensor in here.values())
     )
+
+
+def _shape_of(tensor: Tensor) -> tuple[int, ...]:
+    """Return (rows, columns), or (columns,)."""
+    if tensor.name == "cls.output.weight" and len(tensor.shape) == 1:
+        return (1, *tensor.shape)  # llama.cpp's quantize leaves out a last length of 1
+    return tuple(reversed(tensor.shape))
 
 
 class _Shape:
@@ -125,8 +161,8 @@ class _Shape:
             tensors["token_types.weight"].shape[1] if "token_types.weight" in tensors else 0
         )
         self.outputs = 0
-        if "cls.output.weight" in tensors:  # ggml leaves out a last length of 1
-            self.outputs = (*tensors["cls.output.weight"].shape, 1)[1]
+        if "cls.output.weight" in tensors:
+            self.outputs = _shape_of(tensors["cls.output.weight"])[0]
         head = self.width / self.heads
         if self.layers > len(header.tensors):
             raise ValueError("layers")
@@ -166,7 +202,7 @@ class _Shape:
         width = self.width
         return {
             "cls.weight": (width, width), "cls.bias": (width,),
-            "cls.output.weight": (self.outputs, width) if self.outputs > 1 else (width,),
+            "cls.output.weight": (self.outputs, width),
             "cls.output.bias": (self.outputs,),
         }  # fmt: skip
 

@@ -42,9 +42,13 @@ _rooms = threading.Lock()
 class Engine:
     """A model file's weights and contexts. Its methods may be called by any thread."""
 
-    def __init__(self, header: Header, pooling: str, capacity: int) -> None:
+    def __init__(
+        self, header: Header, pooling: str, capacity: int, agreement: float | None = None
+    ) -> None:
         self.header = header
         self.pooling = pooling
+        self.agreement = agreement
+        """How near `encoder.py` comes to llama.cpp, as the trial run of the file found."""
         self.capacity = capacity
         """Contexts that may compute at once."""
         self.last_used = 0.0
@@ -73,6 +77,11 @@ class Engine:
     def is_int8(self) -> bool:
         """Whether this file is computed by `encoder.py`: decided when it is loaded."""
         return self._encoder is not None
+
+    @property
+    def computed_by(self) -> str:
+        """What computes this file when it is loaded next, for people."""
+        return encoder.computed_by(self.header, self.pooling, self.agreement)
 
     @property
     def most_texts(self) -> int:
@@ -120,7 +129,7 @@ class Engine:
     def _read(self) -> Weights:
         from sqlite_utils_muninn.models.llama import Weights
 
-        is_int8 = encoder.serves(self.header, self.pooling)
+        is_int8 = encoder.serves(self.header, self.pooling, self.agreement)
         weights = Weights(self.header.path, limits.gpu_layers, vocabulary_only=is_int8)
         if is_int8:
             try:

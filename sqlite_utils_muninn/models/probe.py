@@ -2,7 +2,9 @@
 
 llama.cpp aborts on what it does not expect, and a build for another CPU dies on its first
 multiplication. So `python -m sqlite_utils_muninn.models.probe PATH` loads the file, embeds two
-texts and prints what it found; only then is the file opened here. What passed is remembered beside
+texts and prints what it found; only then is the file opened here. What could be computed in 8-bit
+integers (`encoder.py`) is, too, and compared: a model whose activations that does not suit is left
+to llama.cpp. What passed is remembered beside
 the models by size, time and checksum, and asked again when file, llama.cpp or CPU change.
 """
 
@@ -19,7 +21,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sqlite_utils_muninn.models import apart
 from sqlite_utils_muninn.models.errors import ModelFileError
@@ -27,7 +31,12 @@ from sqlite_utils_muninn.models.files.checksum import sha256_of
 from sqlite_utils_muninn.models.files.header import Header, read_header
 from sqlite_utils_muninn.models.files.locks import write_whole
 
+if TYPE_CHECKING:
+    from sqlite_utils_muninn.models.llama import Context, Weights
+
 RECORDS = "probed.json"
+ENCODER = 1
+"""Version of what `encoder.py` computes; a new one makes every file be tried again."""
 TEXTS = (
     "",
     "A text of a few words, \u2603 and \U0001f600, on a file that is opened for the first time.",
@@ -49,6 +58,8 @@ class Probed:
     dimensions: int
     """Length of an embedding; of a reranker, the number of its scores."""
     pooling: str
+    agreement: float | None = None
+    """How near 8-bit integers come to llama.cpp, see `encoder.agreement`; None where not tried."""
 
 
 _memory: dict[str, Probed | ProbeError] = {}
@@ -113,7 +124,7 @@ def _machine() -> str:
     features = ""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii") as file:
         features = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    return f"{version}|{zlib.crc32(features.encode()):08x}"
+    return f"{version}|{zlib.crc32(features.encode()):08x}|{ENCODER}"
 
 
 def _tried(header: Header) -> Probed | ProbeError:
@@ -122,7 +133,7 @@ def _tried(header: Header) -> Probed | ProbeError:
     library()  # raises where llama-cpp-python is missing, which is no fault of the file
     try:
         found = _run(header.path)
-        return Probed(sha256_of(header.path), found["dimensions"], found["pooling"])
+        return Probed(sha256_of(header.path), **found)
     except ProbeError as error:
         return error
 
@@ -178,11 +189,27 @@ def _examine(path: Path) -> dict[str, Any]:
         context = Context(weights, 512 // SEQUENCES * SEQUENCES, header.pooling)
         limit = min(weights.trained_context, 256)
         vectors = context.embed([weights.encode(text, limit)[0] for text in TEXTS])
+        nearness = _agreement(header, weights, context)
     except (ValueError, OSError) as error:
         said = str(error)
         text = said if said.startswith("failed to load") else f"failed to load {path}: {said}"
         raise ProbeError(text) from error
-    return {"dimensions": int(vectors.shape[1]), "pooling": header.pooling}
+    return {
+        "dimensions": int(vectors.shape[1]), "pooling": header.pooling, "agreement": nearness
+    }  # fmt: skip
+
+
+def _agreement(header: Header, weights: Weights, context: Context) -> float | None:
+    """Return how near the encoder comes to llama.cpp, or None where it cannot run the file."""
+    from sqlite_utils_muninn.models import encoder
+    from sqlite_utils_muninn.models.quality.samples import long_texts, sentences
+
+    if not (encoder.instructions() and encoder.is_known(header, header.pooling)):
+        return None
+    samples = [*sentences()[::16], "Yes.", " ".join(long_texts(1))]
+    texts = [weights.encode(text, min(weights.trained_context, 256))[0] for text in samples]
+    theirs = np.concatenate([context.embed([ids]) for ids in texts])
+    return encoder.agreement(header, texts, theirs)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class Registry:
         known = known_model(name, path, found.sha256)
         query, document = _prefixes(known, installed)
         return Model(
-            engine=self.engine(header, pooling),
+            engine=self.engine(header, pooling, found.agreement),
             name=name,
             sha256=found.sha256,
             dimensions=found.dimensions,
@@ -110,12 +110,12 @@ class Registry:
                 self._headers[identity] = header
         return header
 
-    def engine(self, header: Header, pooling: str) -> Engine:
+    def engine(self, header: Header, pooling: str, agreement: float | None = None) -> Engine:
         """Return the engine of a file."""
         key = (_identity(header.path), pooling)
         with self._lock:
             if key not in self._engines:
-                self._engines[key] = Engine(header, pooling, self.threads)
+                self._engines[key] = Engine(header, pooling, self.threads, agreement)
             return self._engines[key]
 
     def is_loaded(self, path: Path) -> bool:

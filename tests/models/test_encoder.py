@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.models import encoder
+from sqlite_utils_muninn.models import encoder, probe
 from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.models.files.header import Tensor, read_header
 from sqlite_utils_muninn.models.files.tensors import Tensors
@@ -132,7 +132,7 @@ def test_instruction_sets_agree(open_model: Any, q8_0: Path) -> None:
         assert cosines.min() > 0.99
 
 
-def test_a_reranker_scores_as_llama_cpp_does(
+def test_a_reranker_whose_scores_would_move_stays_with_llama_cpp(
     open_model: Any, reranker_path: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "rank.gguf"
@@ -144,11 +144,11 @@ def test_a_reranker_scores_as_llama_cpp_does(
         "A tool that converts images between formats.",
         *sentences()[:20],
     ]
-    ours, exact = open_model(path), open_model(reranker_path)
-    assert (ours.engine.is_int8, exact.engine.is_int8) == (True, False)
-    found = [rerank(model, query, texts) for model in (ours, exact)]
-    assert np.abs(found[0].scores - found[1].scores).max() < 0.05
-    assert found[0].scores.argmax() == 0
+    usual, ours = open_model(path), open_model(path, "int8")
+    assert (usual.engine.is_int8, ours.engine.is_int8) == (False, True)
+    found = [rerank(model, query, texts) for model in (usual, ours)]
+    assert np.abs(found[0].scores - found[1].scores).max() < 0.15
+    assert [each.scores.argmax() for each in found] == [0, 0]
 
 
 def test_threads_compute_the_same(open_model: Any, q8_0: Path) -> None:
@@ -184,6 +184,24 @@ def test_unloading_frees_it(open_model: Any, q8_0: Path) -> None:
     assert model.engine.unload()
     assert not model.engine.is_loaded
     assert np.array_equal(model.embed(["a"]), before)
+
+
+def test_a_model_that_it_does_not_suit_is_left_to_llama_cpp(q8_0: Path) -> None:
+    """Larger models have outliers in their activations, which one scale for a row cannot hold."""
+    header = read_header(q8_0)
+    assert encoder.serves(header, "mean", 0.998)
+    assert not encoder.serves(header, "mean", 0.97)
+    assert not encoder.serves(header, "mean", None)
+
+
+def test_the_trial_run_compares_both(
+    q8_0: Path, reranker_path: Path, models_directory: Path
+) -> None:
+    for path, least in ((q8_0, 0.985), (reranker_path, 0.9)):
+        found = probe.check(path, models_directory)
+        assert found.agreement is not None
+        assert least < found.agreement <= 1
+        assert probe.remembered(path, models_directory) == found
 
 
 def test_weights_that_are_no_numbers_are_refused(q8_0: Path, tmp_path: Path) -> None:

@@ -87,13 +87,21 @@ def _of_blocks(kind: str, raw: np.ndarray, columns: int) -> np.ndarray:
     blocks = raw.reshape(-1, size)
     scale = blocks[:, :2].copy().view("<f2").astype(np.float32)
     if kind == "Q8_0":
-        whole = blocks[:, 2:].view(np.int8).astype(np.float32)
-    elif kind == "Q4_0":
+        return np.asarray(_scaled(blocks[:, 2:].view(np.int8), scale).reshape(-1, columns))
+    if kind == "Q4_0":
         whole = _halves(blocks[:, 2:]) - np.float32(8)
     else:
         fifth = np.unpackbits(blocks[:, 2:6], axis=1, bitorder="little").astype(np.float32)
         whole = _halves(blocks[:, 6:]) + 16 * fifth - np.float32(16)
-    return np.asarray((whole * scale).reshape(len(raw), columns))
+    return np.asarray((whole * scale).reshape(-1, columns))
+
+
+def _scaled(whole: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return bytes times a scale for each row, without an array of floats between."""
+    out = np.empty(whole.shape, np.float32)
+    np.copyto(out, whole)
+    out *= scale
+    return out
 
 
 def _halves(packed: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sqlite_utils_muninn.models.encoder import computed_by
 from sqlite_utils_muninn.models.quality.samples import QUESTION, long_texts, short_texts
 from sqlite_utils_muninn.models.rerank import rerank
 
@@ -56,7 +55,7 @@ def bench(model: Model, *, texts: int, threads: int) -> Speed:
     after = _resident()
     tokens = sum(min(model.token_count(text), model.context) for text in long)
     return Speed(
-        computed_by=computed_by(model.engine.header, model.pooling),
+        computed_by=model.engine.computed_by,
         threads=threads,
         load_seconds=round(loaded, 3),
         query_milliseconds=round(1e3 * float(np.median(waits)), 2),
