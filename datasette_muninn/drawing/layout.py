@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .distances import components, hops
-from .room import push_apart, side_by_side
+from .room import push_apart, side_by_side, spread
 from .stress import place
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ def layout(
     sizes = np.array(boxes, np.float64).reshape(-1, 2)
     distances = hops(count, pairs)
     parts = components(distances)
-    drawn = [push_apart(_draw(distances, part, aspect), sizes[part]) for part in parts]
+    drawn = []
+    for part in parts:
+        at = spread(_draw(distances, part, aspect), sizes[part], aspect)
+        drawn.append(push_apart(at, sizes[part]))
     places = np.empty((count, 2))
     moved = side_by_side(drawn, [sizes[part] for part in parts], aspect)
     for part, at in zip(parts, moved, strict=True):

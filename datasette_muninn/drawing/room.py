@@ -16,7 +16,26 @@ WORK = 30_000_000
 """Pairs that all steps together may look at."""
 FORESIGHT = 10
 """Steps for which the pairs that are near each other are taken to be the same."""
+CROWD = 2.0
+"""Area of a drawing over that of its boxes, at the least."""
 GAP = 30.0
+WIDTHS = 24
+"""Widths of shelves that are tried."""
+
+
+def spread(
+    at: NDArray[np.float64], boxes: NDArray[np.float64], aspect: float
+) -> NDArray[np.float64]:
+    """Scale positions up until their area could hold the boxes twice, towards a page's `aspect`.
+
+    Boxes that are pushed apart from a crowd go where labels are short, up and down: a crowd in a
+    page's own shape keeps it.
+    """
+    size = np.ptp(at, axis=0) + boxes.mean(axis=0)
+    area = CROWD * float(boxes.prod(axis=1).sum())
+    wanted = np.sqrt([area * aspect, area / aspect])
+    scaled: NDArray[np.float64] = at * np.maximum(1.0, wanted / size)
+    return scaled
 
 
 def push_apart(
@@ -77,12 +96,20 @@ def side_by_side(
         for at, box in zip(parts, boxes, strict=True)
     ]
     sizes = [high - low + GAP for low, high in corners]
-    area = sum(float(size[0] * size[1]) for size in sizes)
-    width = max(*(float(size[0]) for size in sizes), float(np.sqrt(area * aspect)))
-    moved, left, top, shelf = [], 0.0, 0.0, 0.0
-    for at, (low, _), size in zip(parts, corners, sizes, strict=True):
-        if left and left + size[0] > width:
+    widest, whole = max(size[0] for size in sizes), sum(size[0] for size in sizes)
+    # Of some widths, the one with which the page is filled best.
+    shelves = [_shelves(sizes, width) for width in np.linspace(widest, whole, WIDTHS)]
+    ends = [np.max(np.add(at, sizes), axis=0) for at in shelves]
+    best = shelves[int(np.argmin([max(width / aspect, height) for width, height in ends]))]
+    return [at - low + place for at, (low, _), place in zip(parts, corners, best, strict=True)]
+
+
+def _shelves(sizes: Sequence[NDArray[np.float64]], width: float) -> list[tuple[float, float]]:
+    """The upper left corner of each part, when a shelf may be so wide."""
+    places, left, top, shelf = [], 0.0, 0.0, 0.0
+    for size in sizes:
+        if left and left + size[0] > width + 1e-6:
             left, top, shelf = 0.0, top + shelf, 0.0
-        moved.append(at - low + (left, top))
+        places.append((left, top))
         left, shelf = left + float(size[0]), max(shelf, float(size[1]))
-    return moved
+    return places
