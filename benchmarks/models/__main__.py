@@ -24,6 +24,10 @@ from benchmarks.models import quantized, rates, report, shortened, start
 from sqlite_utils_muninn.models import encoder
 from sqlite_utils_muninn.models.quality.samples import long_texts, short_texts
 
+RESULTS = Path("benchmarks/results/models")
+PAGE = Path("docs/models.md")
+"""Shows the figures of the results that are kept."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models", description=__doc__)
@@ -32,7 +36,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="directory of the published weights")
     parser.add_argument("--texts", type=int, default=320, help="short texts; long: a tenth")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/models"))
+    parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
 
     texts = {"short": short_texts(given.texts), "long": long_texts(max(8, given.texts // 10))}
@@ -51,6 +55,8 @@ def main() -> None:
     say(found["rates"])
     given.output.mkdir(parents=True, exist_ok=True)
     report.write(found, given.output)
+    if given.output == RESULTS:
+        PAGE.write_text(report.fill(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
     print(given.output / "report.md")
 
 

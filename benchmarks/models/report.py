@@ -18,6 +18,23 @@ def write(found: dict[str, Any], directory: Path) -> None:
     (directory / "report.md").write_text("\n".join(_page(found, plots)) + "\n")
 
 
+def fill(page: str, found: dict[str, Any]) -> str:
+    """Return a page with the tables of figures between its marks, `<!-- rates -->` and so on."""
+    tables = {
+        "rates": _rates(found["rates"]),
+        "quantizations": _quantized(found["quantized"]),
+        "shortened": _shortened(found.get("shortened")),
+    }
+    for name, lines in tables.items():
+        table = "\n".join(line for line in lines if line.startswith("|"))
+        start, end = f"<!-- {name} -->\n", "<!-- end -->"
+        before, found_start, rest = page.partition(start)
+        _, found_end, behind = rest.partition(end)
+        if found_start and found_end and table:
+            page = f"{before}{start}\n{table}\n\n{end}{behind}"
+    return page
+
+
 def _page(found: dict[str, Any], plots: list[str]) -> list[str]:
     machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
     return [
