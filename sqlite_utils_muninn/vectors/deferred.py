@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..bridge import Database
+    from .embedder import Fingerprint
     from .passages import Made
 
 _STATE = "vectors.deferred"
@@ -40,6 +41,10 @@ class Deferred:
     """Those that have got their vectors, which ROLLBACK TO may take away again."""
     moved: dict[bytes, Made] = field(default_factory=dict)
     """Vectors of rows that were given another rowid, by the hash of the text."""
+    mark: Fingerprint | None = None
+    """What the table remembers of its model, once that has been read."""
+    has_model: bool = False
+    """Whether that model has been seen to be there."""
     is_busy: bool = False
     has_failed: bool = False
     """Whether vectors could not be made: then only those are made that somebody asks for."""

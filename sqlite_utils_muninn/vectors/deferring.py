@@ -17,7 +17,7 @@ from .stored import StoredTable
 from .tables import vector_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..bridge import Query, Rows
     from .passages import Made
@@ -48,17 +48,20 @@ class DeferringTable(StoredTable):
         if found:
             found.moved[hashed] = made
 
-    def ready(self) -> Mapping[bytes, Made]:
-        """Vectors that need not be made, by the hash of their text."""
-        found, key = self._deferred(), self._key()
-        return {**(found.moved if found else {}), **(prepared(self.db).get(key, {}) if key else {})}
+    def ready(self, hashed: bytes) -> Made | None:
+        """What a text became that need not be embedded, by the hash of the text."""
+        found = self.deferred_here()
+        if found and hashed in found.moved:
+            return found.moved[hashed]
+        made_before, key = prepared(self.db), self._key()
+        return made_before.get(key, {}).get(hashed) if key and made_before else None
 
     def _open(self) -> Deferred | None:
         """What waits in this transaction; None where the table is damaged."""
         key = self._key()
         return deferred(self.db).setdefault(key, Deferred(self)) if key else None
 
-    def _deferred(self) -> Deferred | None:
+    def deferred_here(self) -> Deferred | None:
         """What waits; None: nothing has been written."""
         open_ = deferred(self.db)
         key = self._key() if open_ else None
@@ -66,7 +69,7 @@ class DeferringTable(StoredTable):
 
     def give_all(self) -> None:
         """Let no row of this transaction wait any longer."""
-        found = self._deferred()
+        found = self.deferred_here()
         if found and found.waiting and not found.is_busy:
             self._give(found)
 
@@ -137,7 +140,7 @@ class DeferringTable(StoredTable):
 
     def run_command(self, command: object) -> None:
         """Run a command on rows that all have their vectors."""
-        found = self._deferred()
+        found = self.deferred_here()
         if found:
             self._give(found)
         super().run_command(command)
@@ -150,7 +153,7 @@ class DeferringTable(StoredTable):
         Where a table is dropped and that is undone, SQLite does not tell it of the commit. So what
         waits is seen to before. SQLite has no words for an error here: the commit will say it.
         """
-        found = self._deferred()
+        found = self.deferred_here()
         if not found or found.has_failed:
             return
         try:
@@ -162,7 +165,7 @@ class DeferringTable(StoredTable):
 
     def rollback_to(self, n: int) -> None:
         """What was written since a savepoint is undone, vectors among it."""
-        found = self._deferred()
+        found = self.deferred_here()
         if found and not found.is_busy:
             found.doubt()
 
@@ -179,6 +182,6 @@ class DeferringTable(StoredTable):
     def rename(self, new_name: str) -> None:
         """ALTER TABLE ... RENAME TO: from now on it is this object that knows the name."""
         super().rename(new_name)
-        found = self._deferred()
+        found = self.deferred_here()
         if found:
             found.table = self

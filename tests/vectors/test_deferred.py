@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -350,3 +351,55 @@ def test_external_content_waits_too(conn: Any, model: Words) -> None:
     assert conn.execute(f"SELECT count(*) FROM {notes}").fetchone() == (0,)
     sql = "SELECT rowid FROM v WHERE content MATCH 'new' AND k = 3"
     assert sorted(conn.execute(sql).fetchall()) == [(1,), (2,), (3,)]
+
+
+def test_a_row_is_moved_without_the_model(connect: Connect, conn: Any, path: Path) -> None:
+    conn.execute("INSERT INTO docs(rowid, content) VALUES (1, 'text one')")
+    other = connect(path)
+    attach(other, [text_module(Host(), Shelf({}))])
+    other.execute("UPDATE docs SET rowid = 7")
+    other.execute("UPDATE docs SET content = 'text one'")
+    other.execute("INSERT OR REPLACE INTO docs(rowid, content) VALUES (7, 'text one')")
+    assert found(conn, "one", 1) == [7]
+
+
+def test_ctrl_c_at_the_commit(conn: Any, model: Words) -> None:
+    """It is Ctrl-C for the program, and the transaction is undone."""
+
+    def interrupted(texts: Any, **how: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def commit() -> None:
+        try:
+            conn.execute("COMMIT")
+        finally:
+            time.sleep(0.1)  # it comes when the statement is over
+
+    conn.execute("BEGIN")
+    conn.execute("INSERT INTO docs(rowid, content) VALUES (1, 'text')")
+    model.embed_report = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        commit()
+    del model.embed_report
+    assert not conn.in_transaction
+    check(conn, {}, model)
+
+
+def test_a_commit_that_others_hold_up_can_be_tried_again(
+    conn: Any, model: Words, open_text: Callable[..., Any], sqlite: Any
+) -> None:
+    """Without WAL a reader keeps a commit waiting: texts are embedded once all the same."""
+    other = open_text(timeout=0)
+    conn.execute("PRAGMA busy_timeout = 0")
+    conn.execute("BEGIN")
+    conn.execute("INSERT INTO docs(rowid, content) VALUES (1, 'text one')")
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM docs").fetchone()
+    with pytest.raises(sqlite.OperationalError, match="locked"):
+        conn.execute("COMMIT")
+    assert conn.in_transaction
+    conn.execute("INSERT INTO docs(rowid, content) VALUES (2, 'text two')")
+    other.execute("COMMIT")
+    conn.execute("COMMIT")
+    assert sizes(model) == [1, 1]
+    check(other, {1: "text one", 2: "text two"}, model)
