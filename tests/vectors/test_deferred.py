@@ -30,6 +30,7 @@ def model() -> Words:
 def open_text(connect: Connect, model: Words, path: Path) -> Callable[..., Any]:
     def opener(**options: Any) -> Any:
         conn = connect(path, **options)
+        conn.execute("PRAGMA synchronous = OFF")
         attach(conn, [text_module(Host(), Shelf({"words": model}))])
         return conn
 

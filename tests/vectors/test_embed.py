@@ -40,6 +40,7 @@ class Desk:
 
     def open(self) -> Any:
         conn = self.connect(self.path)
+        conn.execute("PRAGMA synchronous = OFF")
         attach(conn, [text_module(Host(), self.shelf)])
         return conn
 
