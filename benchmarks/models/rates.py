@@ -30,12 +30,14 @@ def measure(
         "muninn, one by one": lambda given: [model.embed([text], threads=1) for text in given],
         "llama.cpp alone": Alone(path),
         "SQL: muninn_embed_batch": sql_in_batches(path),
+        "SQL: INSERT ... SELECT": sql_insert(path),
         "SQL: muninn_embed a row": sql_row_by_row(path),
         "q8_0: muninn, in batches": lambda given: small.embed(given, threads=1),
         "q8_0: muninn, one by one": lambda given: [
             small.embed([text], threads=1) for text in given
         ],
         "q8_0: SQL: muninn_embed_batch": sql_in_batches(quantized),
+        "q8_0: SQL: INSERT ... SELECT": sql_insert(quantized),
         "q8_0: SQL: muninn_embed a row": sql_row_by_row(quantized),
         "q8_0: llama.cpp alone": Alone(quantized),
         **llama_cpp_python(path),
@@ -108,6 +110,19 @@ def sql_in_batches(path: Path) -> Callable[[list[str]], object]:
     conn = connection(path)
     sql = "SELECT idx, embedding FROM muninn_embed_batch('m', ?)"
     return lambda texts: conn.execute(sql, (json.dumps(texts),)).fetchall()
+
+
+def sql_insert(path: Path) -> Callable[[list[str]], object]:
+    """Return what puts texts into a new hnsw_text table and keeps their vectors."""
+    conn = connection(path)
+
+    def insert(texts: list[str]) -> None:
+        conn.execute("CREATE VIRTUAL TABLE h USING hnsw_text(model='m')")
+        conn.execute("INSERT INTO h(content) SELECT value FROM json_each(?)", (json.dumps(texts),))
+        conn.commit()
+        conn.execute("DROP TABLE h")
+
+    return insert
 
 
 def sql_row_by_row(path: Path) -> Callable[[list[str]], object]:
