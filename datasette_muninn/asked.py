@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -127,13 +128,29 @@ def _list(name: str, values: list[str]) -> tuple[str, ...]:
     return tuple(part for part in map(str.strip, values[0].split(",")) if part)
 
 
+def _weights(name: str, values: list[str]) -> dict[str, float]:
+    """Edge type -> weight, as a JSON object; as in SQL."""
+    given = _one(name, values)
+    try:
+        found = json.loads(given)
+        return {str(kind): float(weight) for kind, weight in found.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        wanted = "a JSON object of edge types and weights"
+        raise RefusedError(f"{name} must be {wanted}, got {given!r}") from None
+
+
 OPTIONS: dict[str, Callable[[str, list[str]], Any]] = {
     "node_types": _list,
     "edge_types": _list,
+    "edge_table": _one,
+    "type_weights": _weights,
     "expand_hops": _whole,
     "rank_by": _one,
     "fusion": _one,
     "alpha": _number,
+    "names": _number,
+    "popularity": _number,
+    "specificity": _number,
     "damping": _number,
     "candidates": _whole,
     "reranker": _one,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -67,9 +68,10 @@ async def search_graph(
     """
     db = datasette.databases[database]
     start = time.perf_counter()
-    query = await _embed(datasette, db, shown.graph, asked.query)
+    vectors = await _embed(datasette, db, shown.graph, asked.query)
     embedded = time.perf_counter() - start
-    answer = await _ask(datasette, db, shown, asked, query, may_execute_sql)
+    reranker, missing = await _reranker(datasette, asked.reranker)
+    answer = await _ask(datasette, db, shown, asked, vectors, reranker, may_execute_sql)
     ids = ids_of(answer)
     start = time.perf_counter()
     urls = await _urls(datasette, db, shown.graph, [*answer.rows, *answer.nodes])
@@ -80,36 +82,27 @@ async def search_graph(
         for stage in answer.stages
     ]
     stages.append(Stage("draw", (time.perf_counter() - start) * 1e3, len(drawn.nodes)))
-    answer = replace(answer, stages=stages, missing=[*answer.missing, *query.missing])
+    answer = replace(answer, stages=stages, missing=[*answer.missing, *missing])
     return Result(answer, rows_of(answer, ids, urls), drawn)
 
 
-@dataclass(frozen=True)
-class Query:
-    """A query embedded, and the graph as far as that can search it."""
+async def _embed(
+    datasette: Datasette, db: Database, graph: KnowledgeGraph, text: str
+) -> dict[str, bytes]:
+    """Embed a query on the models' thread, for each node table that has vectors of a model.
 
-    graph: KnowledgeGraph
-    vector: bytes | None
-    missing: list[str]
-
-
-async def _embed(datasette: Datasette, db: Database, graph: KnowledgeGraph, text: str) -> Query:
-    """Embed a query on the models' thread. Where its model is not here, the engine says so."""
-    names = {node.vectors for node in graph.nodes if node.vectors}
+    Where a model is not here the table is left out: the engine says so.
+    """
+    names = {node.vectors: node.table for node in graph.nodes if node.vectors}
     marks: dict[str, Fingerprint] = await db.execute_fn(lambda conn: _marks(conn, names))
-    if not marks:
-        return Query(graph, None, [])
-    name, mark = next(iter(marks.items()))
-    try:
-        work = partial(_vector, host=settings_of(datasette).host, name=name, mark=mark, text=text)
-        vector = await inference_of(datasette).run(work)
-    except (ValueError, ImportError):
-        return Query(graph, None, [])
-    # The engine takes one vector: those of another model cannot be compared with it.
-    other = {name for name in names if marks.get(name) != mark}
-    nodes = tuple(replace(n, vectors=None) if n.vectors in other else n for n in graph.nodes)
-    missing = [f"{name!r} has vectors of another model: not searched" for name in sorted(other)]
-    return Query(replace(graph, nodes=nodes), vector, missing)
+    host = settings_of(datasette).host
+    made: dict[Fingerprint, bytes] = {}
+    for name, mark in marks.items():
+        if mark not in made:
+            with suppress(ValueError, ImportError):
+                work = partial(_vector, host=host, name=name, mark=mark, text=text)
+                made[mark] = await inference_of(datasette).run(work)
+    return {names[name]: made[mark] for name, mark in marks.items() if mark in made}
 
 
 def _vector(models: Handle, *, host: Host, name: str, mark: Fingerprint, text: str) -> bytes:
@@ -129,23 +122,21 @@ async def _ask(
     db: Database,
     shown: Shown,
     asked: Asked,
-    query: Query,
+    vectors: dict[str, bytes],
+    reranker: Reranker | None,
     may_execute_sql: bool,
 ) -> Answer:
     seconds = settings_of(datasette).max_seconds
-    given = dict(asked.options)
-    given.pop("reranker", None)
-    if asked.reranker is not None:
-        given["reranker"] = await _reranker(datasette, asked.reranker, query.missing)
+    given = {**asked.options, "reranker": reranker}
 
     def read(conn: Any) -> Answer:
         with sqlite_timelimit(conn, seconds * 1000):
             return search(
                 conn,
                 asked.query,
-                graph=query.graph,
+                graph=shown.graph,
                 visible=shown.visible,
-                query_vector=query.vector,
+                query_vector=vectors,
                 top_k=asked.size,
                 where=asked.where,
                 may_execute_sql=may_execute_sql,
@@ -161,18 +152,19 @@ async def _ask(
     return answer
 
 
-async def _reranker(datasette: Datasette, name: str, missing: list[str]) -> Reranker | None:
+async def _reranker(datasette: Datasette, name: str | None) -> tuple[Reranker | None, list[str]]:
     """A model's judgement, made on the models' thread for a thread that reads.
 
     Where the model is not here, that is said and the search goes on without.
     """
+    if name is None:
+        return None, []
     inference, settings = inference_of(datasette), settings_of(datasette)
     host = settings.host
     try:
         await inference.run(lambda models: lookup_local(models, host, name, "the reranker"))
     except (ValueError, ImportError) as error:
-        missing.append(f"not reranked: {error}")
-        return None
+        return None, [f"not reranked: {error}"]
 
     def scores(query: str, texts: Sequence[str]) -> list[float]:
         def work(models: Handle) -> list[float]:
@@ -183,7 +175,7 @@ async def _reranker(datasette: Datasette, name: str, missing: list[str]) -> Rera
 
         return inference.run_here(work, settings.max_seconds)
 
-    return scores
+    return scores, []
 
 
 async def _urls(

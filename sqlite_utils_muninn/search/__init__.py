@@ -47,7 +47,7 @@ def search(
     edge_table: str | None = None,
     type_weights: Mapping[str, float] | None = None,
     where: str | None = None,
-    query_vector: bytes | None = None,
+    query_vector: bytes | Mapping[str, bytes] | None = None,
     visible: Collection[str] | None = None,
     schema: str = "main",
     may_execute_sql: bool = False,
@@ -59,11 +59,12 @@ def search(
     the name of a declared graph, or a declaration; without, the only one that the file declares,
     else one that is proposed from what the file has.
 
-    `model` chooses between vectors of several models; `query_vector` (float32) spares the
-    embedding. `reranker` is a cross-encoder's name, or a function of the query and texts that gives
-    scores from 0 to 1. `node_types`, `edge_types` and `where` (SQL about columns of the node table;
-    refused on a public connection unless `may_execute_sql`) say which nodes may be returned and
-    which edges followed. Tables that are not in `visible` do not exist.
+    `model` chooses between vectors of several models; `query_vector` (float32; or node table ->
+    vector, where they are of several models) spares the embedding. `reranker` is a cross-encoder's
+    name, or a function of the query and texts that gives scores from 0 to 1. `node_types`,
+    `edge_types` and `where` (SQL about columns of the node table; refused on a public connection
+    unless `may_execute_sql`) say which nodes may be returned and which edges followed. Tables that
+    are not in `visible` do not exist.
 
     Settings: `expand_hops`, `rank_by` (ppr, score, pagerank, betweenness, hop), `fusion` (convex,
     rrf), `alpha`, `damping`, `candidates`, `rerank_top`, `rerank_weight`, `sharpness`, `hub_cap`,

@@ -31,7 +31,7 @@ from .vocabulary import Vocabulary
 from .walk import Spread, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from sqlite_utils_muninn.bridge import Database
     from sqlite_utils_muninn.settings import Host
@@ -51,7 +51,7 @@ class Request:
     model: str | None = None
     reranker: str | Reranker | None = None
     edge_table: str | None = None
-    query_vector: bytes | None = None
+    query_vector: bytes | Mapping[str, bytes] | None = None
     visible: Collection[str] | None = None
     schema: str = "main"
     may_execute_sql: bool = False

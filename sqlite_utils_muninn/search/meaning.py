@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ class Meaning:
     caller: str
     query: str
     model: str | None
-    given: bytes | None
+    given: bytes | Mapping[str, bytes] | None
+    """The query's vector, or one for each node table that it was made for."""
     missing: list[str]
 
     def vectors(self, nodes: list[Nodes]) -> dict[int, bytes]:
@@ -76,14 +78,15 @@ class Meaning:
 
     def _vector(self, table: Nodes, known: dict[Fingerprint | int, bytes]) -> bytes | None:
         assert table.vectors is not None
-        if self.given is not None:
-            if len(self.given) != 4 * table.vectors.dimensions:
+        given = self.given.get(table.name) if isinstance(self.given, Mapping) else self.given
+        if given is not None:
+            if len(given) != 4 * table.vectors.dimensions:
                 self.missing.append(
-                    f"the query's vector has {len(self.given) // 4} dimensions, those of "
+                    f"the query's vector has {len(given) // 4} dimensions, those of "
                     f"{table.name!r} have {table.vectors.dimensions}: searched without them"
                 )
                 return None
-            return self.given
+            return given
         try:
             if table.vectors.kind == "hnsw_index":
                 return self._own(table, known)

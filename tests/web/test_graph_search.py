@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import threading
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,11 @@ from datasette.app import Datasette
 from datasette.utils import StartupError
 
 import sqlite_utils_muninn
-from datasette_muninn import database_settings, inference
+from datasette_muninn import asked, database_settings, inference
+from sqlite_utils_muninn.search.options import Options
+from sqlite_utils_muninn.search.stored import define
+from sqlite_utils_muninn.vectors.embed import Wish, plan, run
+from sqlite_utils_muninn.vectors.embedder import Models
 from tests.web.graph_library import HOSTILE, PLACES
 
 if TYPE_CHECKING:
@@ -194,6 +199,21 @@ async def test_edge_types(town: Any) -> None:
     assert {step["type"] for step in steps} == {"taught"}
 
 
+async def test_all_settings_of_the_engine_can_be_asked_for() -> None:
+    """The fault: SQL and the command line learn an argument, and the page does not."""
+    settings = {field.name for field in fields(Options)} - {"top_k", "where"}
+    assert settings | {"reranker", "edge_table"} == set(asked.OPTIONS)
+
+
+async def test_weights_of_types_and_one_table_of_edges(town: Any) -> None:
+    instance = town()
+    weighted = await get(instance, 'q=bread&type_weights={"taught":0,"met":0,"married":0}')
+    steps = {step["type"] for row in weighted["rows"] for step in row["via"]["path"]}
+    assert steps == {"works at", "visits"}
+    one = await get(instance, "q=bread&edge_table=knows")
+    assert {edge["table"] for edge in one["edges"]} == {"knows"}
+
+
 async def test_without_hops_there_are_matches_alone(town: Any) -> None:
     rows = (await get(town(embed=False), "q=bread&expand_hops=0"))["rows"]
     assert {row["label"] for row in rows} == {"Cleo", "The mill"}
@@ -209,6 +229,9 @@ async def test_without_hops_there_are_matches_alone(town: Any) -> None:
         ("alpha=x", "alpha must be a number, got 'x'"),
         ("alpha=nan", "'alpha' must be from 0 to 1"),
         ("damping=7", "'damping' must be from 0 to 1"),
+        ("type_weights=taught", "type_weights must be a JSON object of edge types and weights"),
+        ("type_weights=[1]", "type_weights must be a JSON object of edge types and weights"),
+        ("edge_table=_muninn_graphs", "'edge_table' must be an edge table of the graph"),
         ("rank_by=beauty", "'rank_by' must be one of ppr, score"),
         ("reranker=none-such", "reranker 'none-such' cannot be chosen: none is configured"),
         ("_where=id+<", "where"),
@@ -267,6 +290,31 @@ async def test_a_graph_without_a_model_is_searched_by_words(
         assert "&#39;tiny&#39; is not loaded" in page
     finally:
         instance.close()
+
+
+async def test_vectors_of_two_models_are_both_searched(town: Any, tmp_path: Path) -> None:
+    """The fault: one vector of the query for all tables, of the same size but another model."""
+    from tests.tiny_gguf import Bert
+    from tests.web.graph_library import town as graph
+
+    other = str(Bert(seed=7).write(tmp_path / "other.gguf"))
+    host = replace(town.host, models={**town.host.models, "other": other})
+    path = town.file()
+    conn = sqlite_utils_muninn.connect(path, host, isolation_level=None)
+    list(run(plan(conn, Wish(table="places", columns=("name", "about"), model="other"),
+                  Models(host))))  # fmt: skip
+    people, places = graph().nodes
+    both = replace(graph(), nodes=(people, replace(places, vectors="places_vectors")))
+    define(conn, both)
+    for models in (host.models, {"other": other}):
+        instance = town(plugin={"models": dict(models)})
+        rows = (await get(instance, "q=bread&_size=50"))["rows"]
+        own = sqlite_utils_muninn.connect(path, replace(host, models=models))
+        answer = sqlite_utils_muninn.search(own, "bread", top_k=50)
+        assert [row["distance"] for row in rows] == [row.distance for row in answer.rows]
+        assert [row["label"] for row in rows] == [row.label for row in answer.rows]
+        with_vectors = {row["table"] for row in rows if row["distance"] is not None}
+        assert with_vectors == ({"people", "places"} if len(models) == 2 else {"places"})
 
 
 async def test_rows_that_wait_for_their_vectors_are_counted(town: Any) -> None:
