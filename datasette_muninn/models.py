@@ -80,15 +80,13 @@ def file_of(datasette: Datasette, name: str) -> Path | None:
 
 def facts(path: Path, directory: Path) -> dict[str, Any]:
     """Return what a file's header says. Raises ModelFileError."""
-    from sqlite_utils_muninn.models.encoder import computed_by
     from sqlite_utils_muninn.models.files.facts import facts_of
-    from sqlite_utils_muninn.models.probe import remembered
+    from sqlite_utils_muninn.models.probe import computed_by
     from sqlite_utils_muninn.models.registry import registry
 
     header = registry().header(path)
-    tried = remembered(path, directory)
-    by = computed_by(header, header.pooling, tried.agreement if tried else None)
-    return {**facts_of(header), "computed_by": by}
+    by = computed_by(header, header.pooling, directory)
+    return {**facts_of(header), **({"computed_by": by} if by else {})}
 
 
 def _entries(models: dict[str, str], directory: Path) -> list[ModelEntry]:

@@ -250,9 +250,8 @@ def _description(
     """Return the facts of the catalogue, of the index and of the file, under their own heads."""
     import dataclasses
 
-    from sqlite_utils_muninn.models.encoder import computed_by
     from sqlite_utils_muninn.models.files.facts import facts_of
-    from sqlite_utils_muninn.models.probe import remembered
+    from sqlite_utils_muninn.models.probe import computed_by
 
     description: dict[str, Any] = {"name": known.name if known else here and here.name}
     if known:
@@ -268,10 +267,8 @@ def _description(
         }
         if header := _header(here.path):
             description["file"] = facts_of(header)
-            tried = remembered(here.path, directory)
-            pooling = here.pooling or header.pooling
-            agrees = tried.agreement if tried else None
-            description["computed_by"] = computed_by(header, pooling, agrees)
+            if by := computed_by(header, here.pooling or header.pooling, directory):
+                description["computed_by"] = by
     return description
 
 

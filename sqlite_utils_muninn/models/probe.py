@@ -105,6 +105,16 @@ def remembered(path: Path, directory: Path | None = None) -> Probed | None:
     return known if isinstance(known, Probed) else None
 
 
+def computed_by(header: Header, pooling: str, directory: Path) -> str | None:
+    """Return what computes a file here, for people; None where its first trial will decide."""
+    from sqlite_utils_muninn.models import encoder
+
+    tried = remembered(header.path, directory)
+    if tried is None and encoder.serves(header, pooling, agrees=1.0):
+        return None
+    return encoder.computed_by(header, pooling, tried.agreement if tried else None)
+
+
 def _known(key: str, directory: Path | None) -> Probed | ProbeError | None:
     return _memory.get(key) or _recorded(directory, key)
 
