@@ -197,9 +197,10 @@ class Adjacency(VirtualTable):
         work = Work(MODULE, self.db.check)
         config = self._config()
         updated = self._updated(config, work)
-        if updated is None:
+        followed = self._followed()
+        if updated is None or not followed.has_rowids_of(updated[0]):
             self.rebuild()
-        elif self._followed().has_changed():
+        elif followed.has_changed():
             kept, same_numbers = updated
             had = min(int(config["node_count"]), len(kept.ids)) if same_numbers else 0
             self._write(kept, config, work, had=had)

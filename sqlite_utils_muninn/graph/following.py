@@ -92,7 +92,8 @@ class Followed:
         except TypeError:
             rows = None
         if rows is not None:
-            return Kept.of_rows(ids, rows)
+            found = rows
+            return work.aside(lambda _: Kept.of_rows(ids, found), steps=len(rows.rowids))
         # Without rowids single rows cannot be put into it later.
         graph = read(self.db, statement, work)
         ends = (graph.source, graph.target)
@@ -117,9 +118,15 @@ class Followed:
             return None
         if rows is None:
             return None
-        updated, same_numbers = kept.with_rows(touched, rows)
-        is_true = self._count() == updated.rows and self._bounds() == _bounds(updated)
+        new = rows
+        updated, same_numbers = work.aside(lambda _: kept.with_rows(touched, new), steps=kept.rows)
+        is_true = self._count() == updated.rows and self.has_rowids_of(updated)
         return (updated, same_numbers) if is_true else None
+
+    def has_rowids_of(self, kept: Kept) -> bool:
+        """Whether rows have still the rowids that they had: VACUUM makes them 1, 2, 3, ..."""
+        is_known = self.table.rowid and len(kept.rowids) == len(kept.source)
+        return not is_known or self._bounds() == _bounds(kept)
 
     def _count(self) -> int:
         count: int = self.db.execute(f"SELECT count(*) FROM {self.table.sql}")[0][0]

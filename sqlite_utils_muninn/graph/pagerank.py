@@ -104,14 +104,16 @@ def _induced(
     """The edges between the nodes of a ball, by the node that they lead to."""
     ways = {"forward": "reverse", "reverse": "forward", "both": "both"}
     full = graph.neighbours(ways[walk.direction], work)
-    first, last = full.offsets[nodes], full.offsets[nodes + 1]
-    degree = last - first
-    ends = np.cumsum(degree)
-    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - degree), degree)
-    sources = inside[full.targets[places]]
-    kept = sources >= 0
-    owners = np.repeat(np.arange(len(nodes)), degree)[kept]
-    offsets = np.zeros(len(nodes) + 1, np.int64)
-    np.cumsum(np.bincount(owners, minlength=len(nodes)), out=offsets[1:])
-    weights = None if full.weights is None else full.weights[places[kept]]
-    return Neighbours(offsets, sources[kept], weights, places[kept].astype(np.int32))
+    count = int((full.offsets[nodes + 1] - full.offsets[nodes]).sum())
+    work.need(16 * count + 8 * len(nodes), "the ball")
+    offsets = np.empty(len(nodes) + 1, np.int64)
+    targets, edges = np.empty(count, np.int32), np.empty(count, np.int32)
+    weights = None if full.weights is None else np.empty(count)
+    left = work.run(
+        "induce",
+        *(full.offsets, full.targets, full.weights, nodes, inside),
+        *(offsets, targets, weights, edges),
+        steps=count + len(nodes),
+    )
+    weights = None if weights is None else weights[:left]
+    return Neighbours(offsets, targets[:left], weights, edges[:left])

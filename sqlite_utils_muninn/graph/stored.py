@@ -104,14 +104,25 @@ def load(db: Database, shadow: Shadow, checksum: Any, weighted: bool, work: Work
             found = _add(found, name, data)
             arrays[direction][name] = np.frombuffer(data, kind).astype(kind[1:], copy=False)
         work.check()
-    ways = {way: _ways(arrays[way], len(ids), weighted) for way in WAYS.values()}
-    forward, reverse = ways["forward"], ways["reverse"]
-    if found != checksum or forward is None or reverse is None:
+    if found != checksum:
         return None
-    if len(forward.edges) != len(reverse.edges):
+    steps = len(arrays["forward"]["targets"])
+    return work.aside(lambda _: _checked(ids, arrays, weighted), steps=steps)
+
+
+def _checked(
+    ids: Dictionary, arrays: dict[str, dict[str, np.ndarray]], weighted: bool
+) -> Kept | None:
+    """What the arrays hold; None where that cannot be."""
+    ways = {}
+    for direction in WAYS.values():
+        found = _ways(arrays[direction], len(ids), weighted)
+        if found is None:
+            return None
+        ways[direction] = found
+    if len(ways["forward"].edges) != len(ways["reverse"].edges):
         return None
-    rows = (arrays["forward"][name] for name in ROWS)
-    return Kept.of_ways(ids, {"forward": forward, "reverse": reverse}, *rows)
+    return Kept.of_ways(ids, ways, *(arrays["forward"][name] for name in ROWS))
 
 
 def _names(direction: str) -> dict[str, str]:

@@ -67,7 +67,7 @@ class Work:
 
         What this thread's `check` raises is raised when all have stopped.
         """
-        if steps <= SMALL or self.is_aside:
+        if steps <= SMALL or (self.is_aside and len(calls) == 1):
             self.check()
             return [_run(kernel, self._stop, arguments) for arguments in calls]
         results: list[Any] = [None] * len(calls)

@@ -10,6 +10,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from sqlite_utils_muninn.graph.work import SMALL
+
 SLOW = [
     "graph_node_betweenness('e', 's', 't', NULL, 0, 'both')",
     "graph_edge_betweenness('e', 's', 't', NULL, 0, 'both')",
@@ -26,8 +28,10 @@ def path(tmp_path_factory: pytest.TempPathFactory, sqlite: Any) -> Any:
     path = tmp_path_factory.mktemp("interrupts") / "graph.db"
     conn = sqlite.connect(str(path))
     conn.execute("CREATE TABLE e (s, t, w)")
-    weights = np.random.default_rng(1).integers(1, 9, 200_000).tolist()
-    edges = nx.barabasi_albert_graph(30_000, 5, seed=1).edges
+    weights = np.random.default_rng(1).integers(1, 9, 300_000).tolist()
+    # Larger than what is done without a thread that asks meanwhile.
+    edges = nx.barabasi_albert_graph(45_000, 5, seed=1).edges
+    assert len(edges) > SMALL
     conn.executemany(
         "INSERT INTO e VALUES (?, ?, ?)", [(*e, w) for e, w in zip(edges, weights, strict=False)]
     )
@@ -56,6 +60,32 @@ def test_interrupt(connect: Any, sqlite: Any, path: Any, call: str) -> None:
     assert late < 0.4  # 0.03 in truth: the machine may be busy
     assert threading.active_count() < 5  # no kernel runs on
     assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.1, 0.2])
+def test_arrays_that_are_being_written(
+    connect: Any, sqlite: Any, path: Any, tmp_path: Any, seconds: float
+) -> None:
+    """A module's constructor, of which SQLite says no more than that it failed."""
+    conn = connect(tmp_path / "adjacency.db", check_same_thread=False)
+    conn.execute("ATTACH ? AS other", (str(path),))
+    conn.execute("CREATE TABLE e AS SELECT * FROM other.e")
+    said = []
+
+    def interrupt() -> None:
+        said.append(time.monotonic())
+        conn.interrupt()
+
+    timer = threading.Timer(seconds, interrupt)
+    timer.start()
+    with pytest.raises(sqlite.OperationalError) as caught:
+        conn.execute(
+            "CREATE VIRTUAL TABLE g USING graph_adjacency(edge_table=e, src_col=s, dst_col=t)"
+        )
+    assert time.monotonic() - said[0] < 0.4
+    timer.join()
+    assert caught.value.args == ("interrupted",)
+    assert conn.execute("SELECT name FROM sqlite_master").fetchall() == [("e",)]
 
 
 @pytest.mark.parametrize("call", SLOW[:1])

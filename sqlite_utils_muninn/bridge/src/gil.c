@@ -135,6 +135,10 @@ int failure_to_pointer(Database *database, char **message)
 {
     Failure failure = failure_take(database);
     *message = failure.message;
+    if (failure.code == SQLITE_INTERRUPT && *message == NULL) {
+        /* Without a text SQLite says "vtable constructor failed". */
+        *message = SQ(database->api, mprintf)("%s", "interrupted");
+    }
     if (failure.rearm) {
         interrupt_again();
     }

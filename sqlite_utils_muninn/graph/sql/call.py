@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlite_utils_muninn.bridge import Database, Parameter, TableFunction
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.graph.graph import Graph
     from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
+
+T = TypeVar("T")
 
 EDGES = (
     Parameter("edge_table", kind="text", help="A table or view with a row for each edge."),
@@ -141,6 +143,10 @@ class Call:
         graph = found.load(self.work)
         return graph if edges.weight is not None else graph.unweighted()
 
+    def run(self, graph: Graph, algorithm: Callable[[Work], T]) -> T:
+        """What an algorithm gives, of which this thread asks meanwhile whether to stop."""
+        return self.work.aside(algorithm, steps=graph.nodes + graph.edges)
+
     def seeds(self, argument: str, graph: Graph) -> dict[int, float]:
         """Nodes and their weights, of a JSON object or array; those not in the graph left out."""
         caller = f"{self.name}: argument {argument!r} must be a JSON object of ids and weights"
@@ -193,8 +199,12 @@ class Call:
         self, graph: Graph, values: np.ndarray, *columns: np.ndarray
     ) -> Iterator[tuple[Any, ...]]:
         """Rows of all nodes by falling values, as far as wanted; equal ones in their order."""
-        order = falling(values, self.limit)
-        return self.rows(graph, order, *(column[order] for column in columns), values[order])
+
+        def sort(work: Work) -> tuple[np.ndarray, ...]:
+            order = falling(values, self.limit)
+            return (order, *(column[order] for column in (*columns, values)))
+
+        return self.rows(graph, *self.run(graph, sort))
 
 
 @dataclass(frozen=True)

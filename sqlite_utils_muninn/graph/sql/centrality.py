@@ -9,7 +9,10 @@ from sqlite_utils_muninn.bridge import Parameter
 from .call import EDGES, TIME, TYPES, WEIGHT, Call, Nodes, direction, falling, graph_function
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sqlite_utils_muninn.bridge import Declaration
+    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
 
 DAMPING = Parameter("damping", 0.85, kind="real", help="How often the walk goes on.")
@@ -124,14 +127,16 @@ def _pagerank(call: Call) -> Any:
                 f"{call.name}: argument 'personalization' must name a node of the graph "
                 f"with a weight above 0, got {call['personalization']!r}"
             )
-    return call.ranked(graph, pagerank(graph, walk, call.work, seeds))
+    ranks = call.run(graph, lambda work: pagerank(graph, walk, work, seeds))
+    return call.ranked(graph, ranks)
 
 
 def _degree(call: Call) -> Any:
     from sqlite_utils_muninn.graph.degree import degrees
 
     way, graph = call.direction, call.graph(weights_may_be_negative=True)
-    found = degrees(graph, way, call.work, normalized=call["normalized"])
+    normalized = call["normalized"]
+    found = call.run(graph, lambda work: degrees(graph, way, work, normalized=normalized))
     return call.ranked(graph, found.centrality, found.inward, found.outward, found.both)
 
 
@@ -139,7 +144,9 @@ def _closeness(call: Call) -> Any:
     from sqlite_utils_muninn.graph.closeness import closeness
 
     way, graph = call.direction, call.graph()
-    return call.ranked(graph, closeness(graph, way, call.work, normalized=call["normalized"]))
+    normalized = call["normalized"]
+    values = call.run(graph, lambda work: closeness(graph, way, work, normalized=normalized))
+    return call.ranked(graph, values)
 
 
 def _node_betweenness(call: Call) -> Any:
@@ -147,8 +154,12 @@ def _node_betweenness(call: Call) -> Any:
 
     threshold = call.at_least("auto_approx_threshold", 1)
     way, graph = call.direction, call.graph()
-    values = node_betweenness(graph, way, threshold, call.work, normalized=call["normalized"])
-    return call.ranked(graph, values)
+    normalized = call["normalized"]
+
+    def compute(work: Work) -> np.ndarray:
+        return node_betweenness(graph, way, threshold, work, normalized=normalized)
+
+    return call.ranked(graph, call.run(graph, compute))
 
 
 def _edge_betweenness(call: Call) -> Any:
@@ -156,7 +167,12 @@ def _edge_betweenness(call: Call) -> Any:
 
     threshold = call.at_least("auto_approx_threshold", 1)
     way, graph = call.direction, call.graph()
-    found = edge_betweenness(graph, way, threshold, call.work, normalized=call["normalized"])
-    order = falling(found.centrality, call.limit)
-    targets = Nodes(found.target[order])
-    return call.rows(graph, found.source[order], targets, found.centrality[order])
+    normalized = call["normalized"]
+
+    def compute(work: Work) -> tuple[np.ndarray, ...]:
+        found = edge_betweenness(graph, way, threshold, work, normalized=normalized)
+        order = falling(found.centrality, call.limit)
+        return found.source[order], found.target[order], found.centrality[order]
+
+    source, target, values = call.run(graph, compute)
+    return call.rows(graph, source, Nodes(target), values)

@@ -84,7 +84,7 @@ def _conductance(call: Call) -> Any:
 
     way, graph = call.direction, call.graph()
     groups, size, group, member = _membership(call, graph)
-    found = conductance(graph, group, member, len(groups), way, call.work)
+    found = call.run(graph, lambda work: conductance(graph, group, member, len(groups), way, work))
     sums = [found.internal, found.cut, found.volume]
     if graph.weight is None:
         sums = [column.astype("i8") for column in sums]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Declaration
-    from sqlite_utils_muninn.graph.selector import Found
+    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
 
 
@@ -63,25 +63,27 @@ def _select(call: Call) -> Any:
     from sqlite_utils_muninn.graph.selector import Selector
 
     graph = call.graph()
-    found = Selector(graph, call.work).select(call["selector"])
-    nodes = np.fromiter(found, np.int64, len(found))
-    call.work.check()
-    places = list(found.values())
-    depth = np.fromiter((place.depth for place in places), np.int64, len(places))
-    call.work.check()
-    order = np.lexsort((nodes, depth))
-    words = Words(places, order)
-    return call.rows(graph, nodes[order], depth[order], words)
+    selector = call["selector"]
+
+    def compute(work: Work) -> tuple[np.ndarray, np.ndarray, Words]:
+        found = Selector(graph, work).select(selector)
+        nodes = np.flatnonzero(found.selected)
+        order = nodes[np.argsort(found.depth[nodes], kind="stable")]
+        return order, found.depth[order], Words(found.direction[order])
+
+    return call.rows(graph, *call.run(graph, compute))
 
 
 class Words:
-    """The directions in the order of rows, made as they are wanted."""
+    """A column of directions, whose words are made as they are wanted."""
 
-    def __init__(self, places: list[Found], order: np.ndarray) -> None:
-        self.places, self.order = places, order
+    def __init__(self, codes: np.ndarray) -> None:
+        self.codes = codes
 
     def __getitem__(self, part: slice) -> list[str]:
-        return [self.places[i].direction for i in self.order[part].tolist()]
+        from sqlite_utils_muninn.graph.selector import DIRECTIONS
+
+        return [DIRECTIONS[code] for code in self.codes[part].tolist()]
 
 
 def _personalized_pagerank(call: Call) -> Any:
@@ -100,6 +102,11 @@ def _personalized_pagerank(call: Call) -> Any:
     seeds = call.seeds("seeds", graph)
     if not seeds:
         return iter(())
-    ball = personalized_pagerank(graph, seeds, walk, min(hops, graph.nodes), call.work)
-    order = falling(ball.rank, call.limit)
-    return call.rows(graph, ball.nodes[order], ball.rank[order], ball.hop[order])
+    most = min(hops, graph.nodes)
+
+    def compute(work: Work) -> tuple[np.ndarray, ...]:
+        ball = personalized_pagerank(graph, seeds, walk, most, work)
+        order = falling(ball.rank, call.limit)
+        return ball.nodes[order], ball.rank[order], ball.hop[order]
+
+    return call.rows(graph, *call.run(graph, compute))

@@ -9,7 +9,10 @@ from sqlite_utils_muninn.bridge import Parameter
 from .call import EDGES, TIME, TYPES, WEIGHT, Call, Nodes, direction, graph_function
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sqlite_utils_muninn.bridge import Declaration
+    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
 
 _TREE = ("node", "depth INTEGER", "parent")
@@ -81,7 +84,8 @@ def _bfs(call: Call) -> Any:
     start = graph.find(call["start_node"])
     if start < 0:
         return iter(())
-    tree = bfs(graph, [start], min(depth, graph.nodes), way, call.work)
+    most = min(depth, graph.nodes)
+    tree = call.run(graph, lambda work: bfs(graph, [start], most, way, work))
     return call.rows(graph, tree.nodes, tree.depth, Nodes(tree.parent))
 
 
@@ -93,7 +97,8 @@ def _dfs(call: Call) -> Any:
     start = graph.find(call["start_node"])
     if start < 0:
         return iter(())
-    tree = dfs(graph, start, min(depth, graph.nodes), way, call.work)
+    most = min(depth, graph.nodes)
+    tree = call.run(graph, lambda work: dfs(graph, start, most, way, work))
     return call.rows(graph, tree.nodes, tree.depth, Nodes(tree.parent))
 
 
@@ -104,7 +109,7 @@ def _shortest_path(call: Call) -> Any:
 
     way, graph = call.direction, call.graph()
     start, end = graph.find(call["start_node"]), graph.find(call["end_node"])
-    path = shortest_path(graph, start, end, way, call.work)
+    path = call.run(graph, lambda work: shortest_path(graph, start, end, way, work))
     return call.rows(graph, path.nodes, path.distance, np.arange(len(path.nodes)))
 
 
@@ -114,7 +119,11 @@ def _components(call: Call) -> Any:
     from sqlite_utils_muninn.graph.components import components
 
     graph = call.graph()
-    found = components(graph, call.work)
-    order = np.argsort(found.label, kind="stable")
-    label = found.label[order]
-    return call.rows(graph, order, label, found.size[label])
+
+    def compute(work: Work) -> tuple[np.ndarray, ...]:
+        found = components(graph, work)
+        order = np.argsort(found.label, kind="stable")
+        label = found.label[order]
+        return order, label, found.size[label]
+
+    return call.rows(graph, *call.run(graph, compute))

@@ -83,3 +83,33 @@ KERNEL(simplify)
     }
     return left;
 }
+
+/* Takes some nodes and the edges between them.
+ * induce(offsets, targets, weights?, nodes, place of each node among those or -1, out offsets,
+ *        out targets, out weights?, out edges): gives the number of edges; `edges` are their places
+ * in the graph that was given. */
+KERNEL(induce)
+{
+    const int64_t *offsets = a[0].as.longs;
+    const int32_t *targets = a[1].as.ints, *nodes = a[3].as.ints, *place = a[4].as.ints;
+    int64_t left = 0;
+    a[5].as.longs[0] = 0;
+    for (int64_t i = 0; i < a[3].length; i++) {
+        int32_t u = nodes[i];
+        if (pulse(p, offsets[u + 1] - offsets[u] + 1)) {
+            return STOPPED;
+        }
+        for (int64_t e = offsets[u]; e < offsets[u + 1]; e++) {
+            if (place[targets[e]] < 0) {
+                continue;
+            }
+            a[6].as.ints[left] = place[targets[e]];
+            if (a[2].as.reals != NULL) {
+                a[7].as.reals[left] = a[2].as.reals[e];
+            }
+            a[8].as.ints[left++] = (int32_t)e;
+        }
+        a[5].as.longs[i + 1] = left;
+    }
+    return left;
+}

@@ -70,6 +70,7 @@ typedef struct {
 #define KERNEL(name) int64_t name(const Argument *a, Pulse *p)
 KERNEL(csr);
 KERNEL(simplify);
+KERNEL(induce);
 KERNEL(bfs);
 KERNEL(dfs);
 KERNEL(components);

@@ -7,6 +7,7 @@
 static const Kernel kernels[] = {
     {"csr", "iiDqiDIn", csr},
     {"simplify", "qiDiqiDI", simplify},
+    {"induce", "qiDiiqiDi", induce},
     {"bfs", "qiinniii", bfs},
     {"dfs", "qinniiiiq", dfs},
     {"components", "iiiii", components},
@@ -22,7 +23,7 @@ static const Kernel kernels[] = {
     {"walks", "qiDxxniin", walks},
     {"skip_gram", "iiiffnnxnqn", skip_gram},
     {"ball", "qiDinniiq", ball},
-    {"spread", "qiDiinxxdddib", spread},
+    {"spread", "qiDiinnxxndddib", spread},
     {"trace", "qiDiidddxnnxiqdiiddqid", trace},
 };
 #define MOST_ARGUMENTS 24
