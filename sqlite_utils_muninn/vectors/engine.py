@@ -160,18 +160,17 @@ class Graph:
         self, query: Matrix, count: int, ef: int | None = None, passing: Collection[int] = ()
     ) -> Ids | None:
         """Candidates for the `count` nearest, by the graph and a scan of what is not in it."""
-        wanted = min(count, len(self) - sum(id_ in self for id_ in passing))
-        raw = np.ascontiguousarray(query, "<f4").tobytes()
-        passed = _packed(passing)
+        core = self.core
+        living = core.nodes - core.dead
+        wanted = min(count, living - sum(map(core.has, passing)))
+        raw, passed = np.asarray(query, "<f4").tobytes(), _packed(passing)
         # Dead nodes take places in sight.
-        sight = max(ef or self.ef, count) * self.core.nodes // max(1, len(self))
+        sight = max(ef or self.ef, count) * core.nodes // max(1, living)
         while True:
-            found = self.core.search(
-                raw, count, sight, self._trust, math.inf, -math.inf, passed, None
-            )
+            found = core.search(raw, count, sight, self._trust, math.inf, -math.inf, passed, None)
             if found is None:
                 return None
-            if len(found) >= 8 * wanted or sight >= self.core.linked:
+            if len(found) >= 8 * wanted or sight >= core.linked:
                 return np.frombuffer(found, "<i8")
             sight *= 2
 
@@ -198,4 +197,4 @@ class Graph:
 
 
 def _packed(ids: Collection[int]) -> bytes:
-    return np.fromiter(ids, dtype="<i8", count=len(ids)).tobytes()
+    return np.fromiter(ids, dtype="<i8", count=len(ids)).tobytes() if ids else b""

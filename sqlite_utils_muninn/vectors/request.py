@@ -43,16 +43,16 @@ def request(query: Query, owner: str) -> Request:
     Bounds may be a bit wide: SQLite checks them once more.
     """
     given = query.constraints
-    counts = [query.limit] if query.limit is not None else []
+    count = query.limit
     if "k =" in given:
-        counts.append(_whole(owner, "k", given["k ="], 0))
-    return Request(
-        count=min(counts) if counts else None,
-        ef=_whole(owner, "ef_search", given["ef_search ="], 1) if "ef_search =" in given else None,
-        ids=_ids(given),
-        within=min(_bounds(given, "distance <", "distance <="), default=math.inf),
-        beyond=max(_bounds(given, "distance >", "distance >="), default=-math.inf),
-    )
+        k = _whole(owner, "k", given["k ="], 0)
+        count = k if count is None else min(k, count)
+    within, beyond = math.inf, -math.inf
+    if not given.keys().isdisjoint(BOUNDS):
+        within = min(_bounds(given, "distance <", "distance <="), default=within)
+        beyond = max(_bounds(given, "distance >", "distance >="), default=beyond)
+    ef = _whole(owner, "ef_search", given["ef_search ="], 1) if "ef_search =" in given else None
+    return Request(count, ef, _ids(given), within, beyond)
 
 
 def _ids(given: Mapping[str, Any]) -> Ids | None:

@@ -23,14 +23,23 @@ _lock = threading.Lock()
 
 def shared_index(storage: Storage, options: GraphOptions) -> Index:
     """The process's index of a table. It lives as long as some connection holds on to it."""
+    held = connection(storage.db).indexes
+    mine = (storage.schema, storage.id)
+    index = held.get(mine)
+    if index is not None and _fits(index, storage, options):
+        return index
     key = (_file(storage), storage.id)
     with _lock:
         index = _indexes.get(key)
-        # A crafted copy may claim the same id for vectors of another kind.
-        if index is None or (index.dimensions, index.options) != (storage.dimensions, options):
+        if index is None or not _fits(index, storage, options):
             index = _indexes[key] = Index(storage.dimensions, options)
-    connection(storage.db).indexes[storage.schema, storage.id] = index
+    held[mine] = index
     return index
+
+
+def _fits(index: Index, storage: Storage, options: GraphOptions) -> bool:
+    """Whether it is for such vectors: a crafted copy may claim the same id for others."""
+    return index.options == options and index.dimensions == storage.dimensions
 
 
 def _file(storage: Storage) -> Any:

@@ -311,8 +311,8 @@ class Storage:
                 f"SELECT chunk_id, chunk_offset FROM {self.vectors('_rowids')} WHERE rowid = ?",
                 (self.schema, f"_muninn_{self.id}_vector_chunks00", "vectors"),
             )
-        size = self.dimensions * FLOAT32.itemsize
-        found, data = self.db.slices(self._finding[0], ids, self._finding[1], size)
+        sql, blobs = self._finding
+        found, data = self.db.slices(sql, ids, blobs, self.dimensions * FLOAT32.itemsize)
         return found, np.frombuffer(data, FLOAT32).reshape(-1, self.dimensions)
 
     def _read_slowly(self, ids: Ids) -> tuple[Ids, Matrix]:

@@ -62,7 +62,9 @@ class HnswIndex(StoredTable):
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
         """Vectors and metadata."""
         names = [c.name for c in self.metadata if self.reads(query, c.name)]
-        found = self.storage.rows(ids, names) if names else {}
+        if not names:
+            return super().values(ids, query)
+        found = self.storage.rows(ids, names)
         nothing = (None,) * len(names)
         rows = [found.get(id_, nothing) for id_ in ids.tolist()]
         columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}

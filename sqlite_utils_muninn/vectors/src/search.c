@@ -65,6 +65,21 @@ static inline int visit(uint64_t *visited, int32_t node)
     return is_new;
 }
 
+static inline void look_at_list(const Graph *graph, int32_t node, int level)
+{
+#if defined(__GNUC__)
+    int most;
+    const int32_t *list = neighbours(graph, node, level, &most);
+    for (int i = 0; i < most && i < 64; i += 16) {
+        __builtin_prefetch(list + i);
+    }
+#else
+    (void)graph;
+    (void)node;
+    (void)level;
+#endif
+}
+
 /* Finds the nodes nearest to a probe, beginning with those that are in the pool. */
 void search_level(const Graph *graph, const Probe *probe, int level, Pool *pool)
 {
@@ -89,8 +104,14 @@ void search_level(const Graph *graph, const Probe *probe, int level, Pool *pool)
                 look_ahead(graph, list[i]);
             }
         }
+        if (pool->next < pool->size) { /* most likely the next one */
+            look_at_list(graph, (int32_t)(pool->items[pool->next].node & ~SEEN), level);
+        }
         for (int i = 0; i < count; i++) {
-            pool_put(pool, distance(graph, probe, fresh[i]), fresh[i]);
+            float far = distance(graph, probe, fresh[i]);
+            if (pool->size < pool->room || far < pool->items[pool->size - 1].far) {
+                pool_put(pool, far, fresh[i]);
+            }
         }
     }
 }
