@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasette import hookimpl
 
-from . import connections, database_settings, inference, links, permissions, settings
+from . import connections, database_settings, inference, links, permissions, pulls, settings
 from .views import models, search
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ def startup(datasette: Datasette) -> Callable[[], Any]:
 
 @hookimpl
 def shutdown(datasette: Datasette) -> None:
-    """Let the models' thread end."""
+    """Let the models' thread end, and stop downloads."""
     inference.close(datasette)
+    pulls.close(datasette)
 
 
 @hookimpl

@@ -78,6 +78,13 @@ def file_of(datasette: Datasette, name: str) -> Path | None:
     return here.path if here else None
 
 
+def known_model(name: str) -> KnownModel | None:
+    """Return the catalogue's entry of a name, if it has one."""
+    from sqlite_utils_muninn.models.files.catalogue import catalogue
+
+    return catalogue().get(name)
+
+
 def facts(path: Path, directory: Path) -> dict[str, Any]:
     """Return what a file's header says. Raises ModelFileError."""
     from sqlite_utils_muninn.models.files.facts import facts_of

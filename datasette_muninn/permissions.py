@@ -39,7 +39,9 @@ def actions() -> list[Action]:
     """The plugin's own actions. Names without an abbreviation: those are few, and Datasette's."""
     return [
         Action(name=VIEW_MODELS, description="View which models there are, and try them"),
-        Action(name=MANAGE_MODELS, description="Load models into memory and unload them"),
+        Action(
+            name=MANAGE_MODELS, description="Install models, load them into memory and unload them"
+        ),
     ]
 
 

@@ -3,7 +3,7 @@
 Environment: `MUNINN_MODELS_DIR` (where GGUF files live), `MUNINN_THREADS` (how many cores bulk
 work may use), `MUNINN_MODELS_MEMORY` (bytes that models in memory may take), `MUNINN_GPU_LAYERS`
 (layers of a model that go to a graphics card), `MUNINN_ENCODER` (what computes small models on
-the CPU), `MUNINN_GRAPH_MEMORY` and `MUNINN_GRAPH_CACHE`
+the CPU), `HF_ENDPOINT` (where models come from), `MUNINN_GRAPH_MEMORY` and `MUNINN_GRAPH_CACHE`
 (bytes that one graph call, and all graphs that are kept for the next call, may take); keys and
 addresses of servers that embed, under the names that their makers gave them. Everything below this
 file is handed values and reads no configuration itself.
@@ -66,6 +66,11 @@ def default_gpu_layers() -> int | None:
     if not named.isdecimal():
         raise ValueError(f"MUNINN_GPU_LAYERS must be a whole number, got {named!r}")
     return int(named)
+
+
+def default_hub() -> str:
+    """The model hub: `HF_ENDPOINT`, as other tools have it for mirrors, else Hugging Face's own."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
 ENCODERS = ("auto", "int8", "llama.cpp")

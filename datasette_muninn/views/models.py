@@ -12,8 +12,9 @@ from datasette.utils.asgi import NotFound, Response
 
 from .. import trial as trials
 from ..inference import BusyError, inference_of
-from ..models import ModelEntry, entries, entry_of, facts, file_of
+from ..models import ModelEntry, entries, entry_of, facts, file_of, known_model
 from ..permissions import MANAGE_MODELS, VIEW_MODELS
+from ..pulls import pulls_of
 from ..settings import settings_of
 from ..trial import MOST_CANDIDATES, Trial
 
@@ -55,6 +56,8 @@ async def model(request: Any, datasette: Datasette) -> Response:
         if error:
             return Response.error(error, status, headers=_headers(datasette))
         body = {"ok": True, "model": asdict(entry), "file": header, "trial": _results(trial)}
+        if manages and (pull := pulls_of(datasette).of(entry.name)):
+            body["pull"] = pull.as_json()
         return _json(datasette, body)
     return await _html(request, datasette, entry, header, trial, error, status, manages)
 
@@ -118,13 +121,21 @@ async def _try(
 
 
 async def _manage(request: Any, datasette: Datasette, entry: ModelEntry, manages: bool) -> Response:
-    """Do what a manager asks of a model: load it into memory, or free that."""
+    """Do what a manager asks of a model: bring it here, load it into memory, or free that."""
     if not manages:
         return Response.error("Permission denied: muninn-manage-models", 403)
-    post = await request.post_vars()
-    asked = post.get("do")
+    asked = (await request.post_vars()).get("do")
+    if asked in ("pull", "stop"):
+        return _pull(request, datasette, entry, asked)
+    return await _load(request, datasette, entry, asked)
+
+
+async def _load(
+    request: Any, datasette: Datasette, entry: ModelEntry, asked: str | None
+) -> Response:
     if asked not in ("load", "unload") or not entry.installed:
-        return Response.error("do must be load or unload, of a model that is installed", 400)
+        said = "do must be load or unload, of a model that is installed, or pull or stop"
+        return Response.error(said, 400)
 
     host = settings_of(datasette).host
 
@@ -146,6 +157,23 @@ async def _manage(request: Any, datasette: Datasette, entry: ModelEntry, manages
         return Response.error(str(error), 500)
     if request.url_vars["format"]:
         return _json(datasette, {"ok": True, "name": entry.name, "loaded": asked == "load"})
+    return Response.redirect(model_url(datasette, entry.name))
+
+
+def _pull(request: Any, datasette: Datasette, entry: ModelEntry, asked: str) -> Response:
+    """Begin, go on with or stop the installation of a model of the catalogue."""
+    known = known_model(entry.name)
+    if known is None:
+        return Response.error("pull and stop are for models of the catalogue", 400)
+    pulls = pulls_of(datasette)
+    if asked == "pull" and not entry.installed:
+        pulls.start(known)
+    else:
+        pulls.stop(known.name)
+    if request.url_vars["format"]:
+        pull = pulls.of(known.name)
+        body = {"ok": True, "name": known.name, "pull": pull.as_json() if pull else None}
+        return _json(datasette, body)
     return Response.redirect(model_url(datasette, entry.name))
 
 
@@ -175,6 +203,8 @@ async def _html(
         "models_url": str(datasette.urls.path("/-/muninn/models")),
         "path": str(file_of(datasette, entry.name)) if manages and entry.installed else None,
         "manages": manages,
+        "can_install": known_model(entry.name) is not None,
+        "pull": pulls_of(datasette).of(entry.name) if manages and not entry.installed else None,
         "max_query": settings_of(datasette).max_query,
         "most_candidates": MOST_CANDIDATES,
         "megabytes": _megabytes,

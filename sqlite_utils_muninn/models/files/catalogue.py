@@ -17,12 +17,11 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+from sqlite_utils_muninn import settings
 from sqlite_utils_muninn.models.errors import UnknownModelError
 
 Task = Literal["embedding", "reranking"]
 Pooling = Literal["mean", "cls", "last", "rank"]
-
-HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class KnownModel:
 
     @property
     def url(self) -> str:
-        return f"{HUB}/{self.repository}/resolve/{self.revision}/{self.file}"
+        return f"{settings.default_hub()}/{self.repository}/resolve/{self.revision}/{self.file}"
 
     @property
     def file_name(self) -> str:
