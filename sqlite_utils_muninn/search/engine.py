@@ -14,8 +14,7 @@ from sqlite_utils_muninn.graph.work import Work
 
 from . import fusion, letters, ranking, reading, reasons, texts
 from .answer import Answer, Row, Stage
-from .binding import Bound, bind
-from .declared import KnowledgeGraph
+from .choosing import Choice, choose
 from .diversity import marginal
 from .filters import filters, qualifying
 from .fulltext import full_text
@@ -24,9 +23,7 @@ from .nearest import by_meaning, vectors_of
 from .network import Following, Network
 from .options import Options
 from .pool import Asked, Pool
-from .proposals import propose
 from .reranking import Reranker, rerank
-from .stored import graph_named, graphs
 from .vocabulary import Vocabulary
 from .walk import Spread, Walk
 
@@ -36,7 +33,9 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
     from sqlite_utils_muninn.settings import Host
 
-    from .binding import Nodes
+    from .binding import Bound, Nodes
+    from .choosing import Chosen
+    from .declared import KnowledgeGraph
     from .pool import Place
 
 CALLER = "search"
@@ -79,14 +78,18 @@ class Search:
     def answer(self) -> Answer:
         """Run all stages. Raises ValueError for what cannot be, with one sentence."""
         self._check()
-        graph, declared = self._graph()
-        bound = self._bound(graph)
-        self.filters = filters(self.db, self.caller, bound.nodes, self.options)
-        loaded = self._network(bound)
-        pool = self._pool(bound.nodes, loaded)
-        scores = self._relevance(pool, bound.nodes, loaded)
-        ranked = self._ranked(bound.nodes, loaded, pool, scores)
-        return self._answer(graph, declared, bound, ranked)
+        request = self.request
+        choice = Choice(request.graph, request.edge_table, request.visible, request.schema)
+        chosen = choose(self.db, self.caller, choice)
+        self.missing += chosen.missing
+        # A copy: a model that is asked for may choose other vectors.
+        nodes = list(chosen.bound.nodes)
+        self.filters = filters(self.db, self.caller, nodes, self.options)
+        loaded = self._network(chosen.bound)
+        pool = self._pool(nodes, loaded)
+        scores = self._relevance(pool, nodes, loaded)
+        ranked = self._ranked(nodes, loaded, pool, scores)
+        return self._answer(chosen, ranked)
 
     def _check(self) -> None:
         self.host.check_text(self.caller, self.request.query)
@@ -106,43 +109,7 @@ class Search:
         self.stages.append(Stage(name, (time.perf_counter() - start) * 1e3, counts[0]))
         self.check()
 
-    # ---- Which graph ----
-
-    def _graph(self) -> tuple[KnowledgeGraph, bool]:
-        given, schema, visible = self.request.graph, self.request.schema, self.request.visible
-        if isinstance(given, KnowledgeGraph):
-            return given, True
-        if given is not None:
-            return graph_named(self.db, given, schema=schema, visible=visible), True
-        declared = graphs(self.db, schema=schema, visible=visible)
-        if len(declared) > 1:
-            names = ", ".join(repr(graph.name) for graph in declared)
-            raise ValueError(f"{self.caller}: which graph? Name one with 'graph': {names}")
-        if declared:
-            return declared[0], True
-        proposed = propose(self.db, schema=schema, visible=visible)
-        self.missing.append(f"no knowledge graph is declared: searched {_summary(proposed)}")
-        return proposed, False
-
-    def _bound(self, graph: KnowledgeGraph) -> Bound:
-        request = self.request
-        if request.edge_table is not None:
-            seen = None if request.visible is None else {t.lower() for t in request.visible}
-            there = [e for e in graph.edges if seen is None or e.table.lower() in seen]
-            named = [e for e in there if e.table.lower() == request.edge_table.lower()]
-            if not named:
-                known = ", ".join(dict.fromkeys(repr(e.table) for e in there)) or "none"
-                raise ValueError(
-                    f"{self.caller}: argument 'edge_table' must be an edge table of the graph "
-                    f"{graph.name!r} ({known}), got {request.edge_table!r}"
-                )
-            graph = replace(graph, edges=tuple(named))
-        bound = bind(self.db, graph, schema=request.schema, visible=request.visible)
-        if not bound.nodes:
-            problem = (bound.problems or [f"knowledge graph {graph.name!r} has no node tables"])[0]
-            raise ValueError(f"{self.caller}: {problem}")
-        self.missing += bound.problems
-        return bound
+    # ---- The graph ----
 
     def _network(self, bound: Bound) -> Loaded | None:
         """The graph in memory, where the answer needs it."""
@@ -306,18 +273,16 @@ class Search:
 
     # ---- The answer ----
 
-    def _answer(
-        self, graph: KnowledgeGraph, declared: bool, bound: Bound, ranked: ranking.Ranked
-    ) -> Answer:
+    def _answer(self, chosen: Chosen, ranked: ranking.Ranked) -> Answer:
         with self.stage("rows") as count:
             drawn = reasons.drawn(ranked, self.work)
-            said = texts.read(self.db, bound.nodes, drawn.places)
-            told = reasons.Told(bound, ranked, said)
+            said = texts.read(self.db, chosen.bound.nodes, drawn.places)
+            told = reasons.Told(chosen.bound, ranked, said)
             rows = [_row(told, n, item) for n, item in enumerate(ranked.items, 1)]
             count(len(rows))
         return Answer(
-            graph.name,
-            declared,
+            chosen.graph.name,
+            chosen.declared,
             self.request.query,
             rows,
             told.nodes(drawn),
@@ -350,9 +315,3 @@ def _row(told: reasons.Told, rank: int, item: ranking.Item) -> Row:
         item.ppr,
         told.via(item),
     )
-
-
-def _summary(graph: KnowledgeGraph) -> str:
-    nodes = ", ".join(repr(node.table) for node in graph.nodes)
-    edges = ", ".join(dict.fromkeys(repr(edge.table) for edge in graph.edges))
-    return f"{nodes}, with the edges of {edges}" if edges else nodes

@@ -189,6 +189,19 @@ class Network:
                 self._weights.popitem(last=False)
         return kept
 
+    def degrees(self, weights: np.ndarray | None, nodes: np.ndarray, work: Work) -> np.ndarray:
+        """Return how many different neighbours some nodes have, along edges of a weight above 0."""
+        ways = self.ways(work)
+        if weights is None:
+            offsets = self.graph.simple("both", work).offsets
+            known: np.ndarray = offsets[nodes + 1] - offsets[nodes]
+            return known
+        found = np.zeros(len(nodes), np.int64)
+        for n, node in enumerate(nodes.tolist()):
+            part = slice(int(ways.offsets[node]), int(ways.offsets[node + 1]))
+            found[n] = len(np.unique(ways.targets[part][weights[part] > 0]))
+        return found
+
     def _per_type(self, following: Following) -> list[float]:
         """The weight of each type; the last is that of edges without one, whose code is -1."""
         weights = dict(following.weights)

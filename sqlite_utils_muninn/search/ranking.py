@@ -109,16 +109,9 @@ def numbers_of(loaded: Network, nodes: Sequence[Nodes], pool: Pool) -> np.ndarra
 
 def neighbours(loaded: Loaded, nodes: Sequence[Nodes], pool: Pool, work: Work) -> np.ndarray:
     """Return how many neighbours each candidate has, along edges that are followed."""
-    ways = loaded.network.ways(work)
     numbers = numbers_of(loaded.network, nodes, pool)
-    found = np.zeros(len(pool))
-    for n, node in enumerate(numbers.tolist()):
-        if node >= 0:
-            part = slice(int(ways.offsets[node]), int(ways.offsets[node + 1]))
-            others = ways.targets[part]
-            if loaded.weights is not None:
-                others = others[loaded.weights[part] > 0]
-            found[n] = len(np.unique(others))
+    degrees = loaded.network.degrees(loaded.weights, np.maximum(numbers, 0), work)
+    found: np.ndarray = np.where(numbers >= 0, degrees, 0)
     return found
 
 

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
     from .network import Network
 
-EPSILON = 1e-6
-"""What may be left at a node, for each of its edges."""
+TOLERANCE = 1e-4
+"""The part of all that starts which may be left to walk on."""
+MOST_STEPS = 200_000
+"""Steps along edges after which it is left all the same."""
+CHEAP = 10
+"""Edges are passed in the ball so many times as fast as a kernel's usual step."""
 FOLLOWED = 1e-3
 """The least part of a node's rank whose way is followed back."""
 ENTRIES = 100_000
@@ -34,7 +38,8 @@ class Spread:
     damping: float
     hops: int
     hub_cap: int
-    epsilon: float = field(default_factory=lambda: EPSILON)
+    tolerance: float = field(default_factory=lambda: TOLERANCE)
+    steps: int = field(default_factory=lambda: MOST_STEPS)
 
 
 @dataclass(frozen=True)
@@ -98,18 +103,22 @@ class Walk:
             "ball",
             *(ways.offsets, ways.targets, self.weights, seeds.astype(np.int32)),
             *(self.spread.hops, self.spread.hub_cap, order, place, ends),
-            steps=len(ways.targets),
+            steps=len(ways.targets) // CHEAP,
         )
         nodes = order[:count].copy()
-        arrived, strength, rank = (np.zeros(count) for _ in range(3))
-        arrived[: len(seeds)] = start / start.sum()
-        first = arrived.copy()
+        first, strength, rank = (np.zeros(count) for _ in range(3))
+        first[: len(seeds)] = start / start.sum()
+        spots = np.zeros((count, 2))
+        spots[:, 0] = first
+        # All neighbours of those that were looked at from are in the ball.
+        inner = int(ends[-2]) if self.spread.hops else 0
         self.work.run(
             "spread",
-            *(ways.offsets, ways.targets, self.weights, nodes, place, self.spread.hub_cap),
-            *(float(self.spread.damping), float(self.spread.epsilon), arrived, rank, strength),
+            *(ways.offsets, ways.targets, self.weights, nodes, place, self.spread.hub_cap, inner),
+            *(float(self.spread.damping), float(self.spread.tolerance), self.spread.steps),
+            *(spots.reshape(-1), rank, strength),
             *(np.empty(count, np.int32), np.zeros(count, np.uint8)),
-            steps=len(ways.targets),
+            steps=self.spread.steps // 2,
         )
         hop = np.searchsorted(ends, np.arange(count), side="right")
         self._field = Field(ways, self.weights, nodes, place, hop, first, rank, strength)

@@ -12,25 +12,8 @@ from sqlite_utils_muninn.search.binding import affinity_of
 from sqlite_utils_muninn.search.times import times_of
 
 VALUES = [None, 1, 2.5, 10, -3, "1", "10", "9", "2020-01-01", "", "é", b"1", b"", 2**60, 2**60 + 1]
-BOUNDS = [
-    None,
-    1,
-    2,
-    2.5,
-    "1",
-    "2.5",
-    "2020",
-    "z",
-    b"1",
-    "",
-    -3,
-    2**60 + 1,
-    " 10",
-    "1_0",
-    "inf",
-    "1e1",
-    "+2.",
-]
+BOUNDS = [None, 1, 2, 2.5, "1", "2.5", "2020", "z", b"1", "", -3, 2**60 + 1]
+BOUNDS += [" 10", "1_0", "inf", "1e1", "+2."]
 
 
 @pytest.mark.parametrize("declared", ["INTEGER", "REAL", "TEXT", "NUMERIC", "BLOB", "DATETIME", ""])

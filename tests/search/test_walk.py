@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WORK = Work("test")
-EXACT = 1e-14
+EXACT = {"tolerance": 1e-13, "steps": 10**9}
 
 
 def network(
@@ -89,7 +89,7 @@ def test_ranks_are_networkxs(seed: int) -> None:
             small.add_edge(u, u, weight=1)
     personal = dict(zip(nodes.tolist(), start.tolist(), strict=True))
     wanted = nx.pagerank(small, damping, personal, max_iter=1000, tol=1e-13, dangling=personal)
-    with Walk(loaded, ways.weights, Spread(damping, hops, cap, EXACT), WORK) as walk:
+    with Walk(loaded, ways.weights, Spread(damping, hops, cap, **EXACT), WORK) as walk:
         reached = walk.run(nodes, start)
         found = dict(zip(reached.nodes.tolist(), reached.share.tolist(), strict=True))
     assert found == pytest.approx(wanted, abs=1e-9)
@@ -100,7 +100,7 @@ def test_shares_add_up_and_paths_are_edges(seed: int) -> None:
     loaded, edges, _ = random_network(seed)
     nodes, start = seeds_of(seed, loaded.graph.nodes)
     weights = loaded.ways(WORK).weights
-    with Walk(loaded, weights, Spread(0.7, 2, 1000, EXACT), WORK) as walk:
+    with Walk(loaded, weights, Spread(0.7, 2, 1000, **EXACT), WORK) as walk:
         reached = walk.run(nodes, start)
         origins = walk.origins(np.arange(len(reached.nodes)))
     for place, origin in enumerate(origins):
@@ -124,7 +124,7 @@ def test_shares_add_up_and_paths_are_edges(seed: int) -> None:
 def test_a_nodes_shares_are_those_of_its_edges() -> None:
     """1 and 2 are seeds, 3 hangs on both: three quarters by the edge of weight 3."""
     loaded = network(4, [(1, 3), (2, 3)], [3.0, 1.0])
-    with Walk(loaded, loaded.ways(WORK).weights, Spread(0.5, 1, 1000, EXACT), WORK) as walk:
+    with Walk(loaded, loaded.ways(WORK).weights, Spread(0.5, 1, 1000, **EXACT), WORK) as walk:
         reached = walk.run(np.array([1, 2]), np.array([1.0, 1.0]))
         (origin,) = walk.origins(np.flatnonzero(reached.nodes == 3))
     # All that 1 and 2 have goes to 3: .5 + what comes back. By hand, q3 = .5 (q1 + q2),
@@ -140,7 +140,7 @@ def test_a_nodes_shares_are_those_of_its_edges() -> None:
 def test_the_seed_that_gives_most_is_named_not_the_nearest() -> None:
     """The neighbour is a weak seed, behind it stands a strong one."""
     loaded = network(3, [(0, 1), (1, 2)])
-    with Walk(loaded, None, Spread(0.8, 2, 1000, EXACT), WORK) as walk:
+    with Walk(loaded, None, Spread(0.8, 2, 1000, **EXACT), WORK) as walk:
         reached = walk.run(np.array([1, 0]), np.array([0.01, 1.0]))
         (origin,) = walk.origins(np.flatnonzero(reached.nodes == 2))
     assert origin.nodes == [0, 1, 2]
@@ -186,8 +186,17 @@ def test_the_default_precision_finds_the_same_first_rows(seed: int) -> None:
     nodes = rng.choice(3000, 100, replace=False)
     start = rng.random(100) ** 5
     orders = []
-    for epsilon in (1e-6, EXACT):
-        with Walk(loaded, None, Spread(0.7, 2, 1000, epsilon), WORK) as walk:
+    for precision in ({}, EXACT):
+        with Walk(loaded, None, Spread(0.7, 2, 1000, **precision), WORK) as walk:
             reached = walk.run(nodes, start)
             orders.append(reached.nodes[np.argsort(-reached.share)][:20].tolist())
     assert orders[0] == orders[1]
+
+
+def test_a_walk_ends_when_its_steps_are_used_up() -> None:
+    graph = nx.barabasi_albert_graph(3000, 4, seed=1)
+    loaded = network(3000, list(graph.edges))
+    with Walk(loaded, None, Spread(0.7, 2, 1000, tolerance=1e-9, steps=2000), WORK) as walk:
+        reached = walk.run(np.arange(100), np.ones(100))
+    assert reached.share.sum() == pytest.approx(1)
+    assert (reached.strength != 0).sum() <= 2000 / 4

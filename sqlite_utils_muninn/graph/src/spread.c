@@ -56,74 +56,137 @@ static double weight_of(const Field *field, int64_t e)
     return field->weights ? field->weights[e] : 1.0;
 }
 
-/* The weight of all edges from a node that stay in the ball; -1 where there are none. */
-static double strength_of(const Field *field, int32_t u)
+/* The weight of all edges from a node that stay in the ball (all edges of an inner node do); -1 where
+ * there are none. */
+static double strength_of(const Field *field, int32_t u, int is_inner)
 {
+    int64_t first = field->offsets[u], last = field->offsets[u + 1];
     double sum = 0;
-    for (int64_t e = field->offsets[u]; e < field->offsets[u + 1]; e++) {
-        sum += field->place[field->targets[e]] >= 0 ? weight_of(field, e) : 0;
+    if (is_inner && field->weights == NULL) {
+        sum = (double)(last - first);
+    } else {
+        for (int64_t e = first; e < last; e++) {
+            sum += is_inner || field->place[field->targets[e]] >= 0 ? weight_of(field, e) : 0;
+        }
     }
     return sum > 0 ? sum : -1;
 }
 
-/* spread(offsets, targets, weights?, order, place, hub cap, damping, epsilon,
- *        what starts at each place (it is used up), out rank of zeros, out strength of zeros,
- *        queue, whether queued of zeros): gives the number of steps taken.
- * Forward push (Andersen, Chung and Lang 2006): what has arrived at a node goes on when it is more
- * than epsilon for each of its edges. So rank is the sum over k of (damping P)^k start, up to
- * epsilon * degree at each node; what hubs hold comes back to the start, which only scales it; where
- * the walk can go nowhere, it stays. Strengths are of the nodes that passed something on. */
-KERNEL(spread)
+/* What is at a place, in one piece: each step of the walk needs all of it, anywhere. */
+typedef struct {
+    double arrived; /* and has not gone on */
+    double edges;   /* how many there are; infinite for a hub, from which nothing goes on */
+} Spot;
+
+typedef struct {
+    int32_t *nodes;
+    uint8_t *has;
+    int64_t room, head, waiting;
+} Queue;
+
+static void queue_push(Queue *queue, int32_t place)
 {
-    Field field = {a[0].as.longs, a[1].as.ints, a[2].as.reals, a[3].as.ints, a[4].as.ints};
-    int64_t count = a[3].length, cap = a[5].as.number, head = 0, waiting = 0, steps = 0;
-    double damping = a[6].as.real, epsilon = a[7].as.real;
-    double *arrived = a[8].as.reals, *rank = a[9].as.reals, *strength = a[10].as.reals;
-    int32_t *queue = a[11].as.ints;
-    uint8_t *queued = a[12].as.bytes;
-    for (int64_t i = 0; i < count; i++) {
-        if (arrived[i] > 0) {
-            queue[waiting++] = (int32_t)i;
-            queued[i] = 1;
+    int64_t at = queue->head + queue->waiting++;
+    queue->nodes[at < queue->room ? at : at - queue->room] = place;
+    queue->has[place] = 1;
+}
+
+static int32_t queue_pop(Queue *queue)
+{
+    int32_t place = queue->nodes[queue->head];
+    queue->head = queue->head + 1 < queue->room ? queue->head + 1 : 0;
+    queue->waiting--;
+    queue->has[place] = 0;
+    return place;
+}
+
+typedef struct {
+    Field field;
+    Spot *spots;
+    Queue queue;
+    double *rank, *strength;
+    double damping, epsilon;
+    int64_t count, inner, steps;
+} Spread;
+
+/* Puts the places into the queue whose mass is more than epsilon for each edge. Gives all the mass
+ * that could still go on. */
+static double wake(Spread *s)
+{
+    double left = 0;
+    for (int64_t i = 0; i < s->count; i++) {
+        const Spot *spot = &s->spots[i];
+        left += isinf(spot->edges) ? 0 : spot->arrived;
+        if (spot->arrived > s->epsilon * spot->edges && !s->queue.has[i]) {
+            queue_push(&s->queue, (int32_t)i);
         }
     }
-    for (; waiting > 0; waiting--) {
-        int32_t i = queue[head], u = field.order[i];
-        int64_t degree = field.offsets[u + 1] - field.offsets[u];
-        head = head + 1 < count ? head + 1 : 0;
-        queued[i] = 0;
-        if (pulse(p, degree + 1)) {
-            return STOPPED;
-        }
-        if (degree > cap || arrived[i] <= epsilon * (double)degree) {
+    return left;
+}
+
+/* Sends on what has arrived at a place; where the walk can go nowhere, it stays. */
+static void send_on(Spread *s, int32_t i)
+{
+    const Field *field = &s->field;
+    int32_t u = field->order[i];
+    int64_t last = field->offsets[u + 1];
+    double arrived = s->spots[i].arrived;
+    if (s->strength[i] == 0) {
+        s->strength[i] = strength_of(field, u, i < s->inner);
+    }
+    s->spots[i].arrived = 0;
+    s->rank[i] += s->strength[i] > 0 ? arrived : arrived / (1 - s->damping);
+    double part = s->damping * arrived / s->strength[i];
+    for (int64_t e = field->offsets[u]; s->strength[i] > 0 && e < last; e++) {
+        int32_t j = field->place[field->targets[e]];
+        if (j < 0) {
             continue;
         }
-        if (strength[i] == 0) {
-            strength[i] = strength_of(&field, u);
+        Spot *spot = &s->spots[j];
+        spot->arrived += part * weight_of(field, e);
+        if (spot->arrived > s->epsilon * spot->edges && !s->queue.has[j]) {
+            queue_push(&s->queue, j);
         }
-        double part = damping * arrived[i] / strength[i];
-        rank[i] += strength[i] > 0 ? arrived[i] : arrived[i] / (1 - damping);
-        arrived[i] = 0;
-        for (int64_t e = field.offsets[u]; strength[i] > 0 && e < field.offsets[u + 1]; e++) {
-            int32_t v = field.targets[e], j = field.place[v];
-            if (j < 0) {
-                continue;
+    }
+}
+
+/* spread(offsets, targets, weights?, order, place, hub cap, how many places are inner ones,
+ *        damping, tolerance, most steps, spots of two numbers, the first what starts there, out rank
+ *        of zeros, out strength of zeros, queue, whether queued of zeros): gives the number of steps.
+ * Forward push (Andersen, Chung and Lang 2006): what has arrived at a node goes on when it is more
+ * than epsilon for each of its edges, with an epsilon that falls until what could still go on is
+ * less than the tolerance, or the steps are used up. So rank is the sum over k of (damping P)^k
+ * start, up to that; what hubs hold comes back to the start, which only scales it. Strengths are of
+ * the nodes that passed something on. */
+KERNEL(spread)
+{
+    Spread s = {{a[0].as.longs, a[1].as.ints, a[2].as.reals, a[3].as.ints, a[4].as.ints},
+                (Spot *)a[10].as.reals,
+                {a[13].as.ints, a[14].as.bytes, a[3].length, 0, 0},
+                a[11].as.reals, a[12].as.reals, a[7].as.real, 1e-3, a[3].length,
+                a[6].as.number, 0};
+    for (int64_t i = 0; i < s.count; i++) {
+        int64_t degree = s.field.offsets[s.field.order[i] + 1] - s.field.offsets[s.field.order[i]];
+        s.spots[i].edges = degree > a[5].as.number ? INFINITY : (double)degree;
+    }
+    while (wake(&s) > a[8].as.real && s.steps < a[9].as.number) {
+        while (s.queue.waiting > 0) {
+            int32_t i = queue_pop(&s.queue);
+            int64_t work = (int64_t)s.spots[i].edges + 1;
+            if (pulse(p, work)) {
+                return STOPPED;
             }
-            arrived[j] += part * weight_of(&field, e);
-            int64_t size = field.offsets[v + 1] - field.offsets[v];
-            if (!queued[j] && size <= cap && arrived[j] > epsilon * (double)size) {
-                int64_t at = head + waiting - 1; /* this node's own turn still counts */
-                queue[at < count ? at : at - count] = j;
-                queued[j] = 1;
-                waiting++;
+            s.steps += work;
+            if (s.steps < a[9].as.number) {
+                send_on(&s, i);
             }
         }
-        steps += degree;
+        s.epsilon /= 4;
     }
-    for (int64_t i = 0; i < count; i++) {
-        rank[i] += arrived[i];
+    for (int64_t i = 0; i < s.count; i++) {
+        s.rank[i] += s.spots[i].arrived;
     }
-    return steps;
+    return s.steps;
 }
 
 /* ---- Where it came from ---- */
