@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 )
 @click.argument("dbtable", metavar="[TABLE]", required=False)
 @click.option("--check", is_flag=True, help="Look for damage; fails where there is any")
-@click.option("--optimize", is_flag=True, help="Shorten the log, give back room of deleted rows")
+@click.option(
+    "--optimize", is_flag=True, help="Build and save the neighbour graph, give back unused room"
+)
 @click.option(
     "--rebuild", is_flag=True, help="Make everything anew from the vectors that are whole"
 )
@@ -48,8 +50,9 @@ def index(
 
     "waiting" counts the rows that were added or changed since, and are not found until
     sqlite-utils embed has run again; "truncated" those longer than the model reads.
-    "memory" is in bytes. --recall builds a large table's
-    neighbour graph first, which takes about a minute for 100,000 rows.
+    "memory" is in bytes, "saved" counts the changes since the index was saved in
+    the file. --recall and --optimize build a large table's neighbour graph, which
+    takes 15 to 30 seconds for 100,000 rows.
 
     For example:
 

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 Ranked = tuple[Ids, Distances]
 
-FIRST_BATCHES = (20, 200)  # rows ranked by the index if a statement does not say how many it wants
+FIRST_BATCHES = (
+    20,
+    200,
+    2_000,
+)  # rows ranked by the index if a statement does not say how many it wants
 BATCH = 1024
 _NOBODY: Ids = np.empty(0, np.int64)
 REREAD = 1_000  # ids that are rather read one by one than an index brought up to date

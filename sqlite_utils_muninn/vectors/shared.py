@@ -19,11 +19,16 @@ _STATE = "vectors.connection"
 
 _indexes: weakref.WeakValueDictionary[Any, Index] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
+_process = object()  # another one after a fork
 
 
 def shared_index(storage: Storage, options: GraphOptions) -> Index:
     """The process's index of a table. It lives as long as some connection holds on to it."""
-    held = connection(storage.db).indexes
+    known = connection(storage.db)
+    if known.process is not _process:  # forked: a lock may be held by a thread that is not here
+        known.process = _process
+        known.indexes.clear()
+    held = known.indexes
     mine = (storage.schema, storage.id)
     index = held.get(mine)
     if index is not None and _fits(index, storage, options):
@@ -67,6 +72,7 @@ class Connection:
     transactions: dict[tuple[str, str], Transaction] = field(default_factory=dict)
     indexes: dict[tuple[str, str], Index] = field(default_factory=dict)
     """Keeps them alive: SQLite forgets its table objects at every change of the schema."""
+    process: object = None
 
 
 def connection(db: Database) -> Connection:
@@ -82,8 +88,8 @@ def transactions(db: Database) -> dict[tuple[str, str], Transaction]:
 
 def _forget() -> None:
     # A lock may be held in the parent by a thread that the child does not have.
-    global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    global _lock, _process  # noqa: PLW0603
+    _lock, _process = threading.Lock(), object()
     _indexes.clear()
 
 

@@ -41,11 +41,13 @@ class State:
     dimensions: int
     metric: str
     engine: str
-    """What answers a search: an exact scan of all vectors, or a neighbour graph."""
+    """What answers a search: a look at every vector, or a neighbour graph."""
     memory: int | None
     """Bytes of its index in memory, as far as it is built now; None: its source is gone."""
     log: int
     """Changes that are kept for other connections to follow."""
+    saved: int | None
+    """Changes since its index was saved in the file; None: it is not there ('optimize' saves it)."""
     truncated: int | None
     """Texts that are longer than the model reads, and were cut; None: there are no texts."""
     waiting: int | None
@@ -86,6 +88,7 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
         GRAPH if vectors * table.dimensions > SCANNED_FLOATS else SCAN,
         index.bytes if index is not None else None,
         storage.db.execute(f"SELECT count(*) FROM {storage.name('log')}")[0][0],
+        storage.since_saved(),
         _truncated(storage) if table.kind == TEXT else None,
         difference.todo if difference else None,
         recall,

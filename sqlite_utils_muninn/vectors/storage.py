@@ -259,6 +259,13 @@ class Storage:
         (count,) = self.db.execute(f"SELECT count(*) FROM {self.name('edges')}")[0]
         return self._restore(self._saved_head(), self.dimensions, options) if count else None
 
+    def since_saved(self) -> int | None:
+        """Changes since the index was saved; None: it is not, or not in this history."""
+        head, position = claim(self._saved_head()), self.position()
+        if head is None or position is None or not self.passed(Position(head.seq, head.tag)):
+            return None
+        return position.seq - head.seq
+
     def _saved_head(self) -> object:
         rows = self.db.execute(f"SELECT data FROM {self.name('edges')} WHERE id = 0")
         return rows[0][0] if rows else None

@@ -64,6 +64,7 @@ def test_an_embedded_table(run: Any, embedded: Path, sql: Any) -> None:
         "engine": "exact scan",
         "memory": 0,
         "log": 0,
+        "saved": None,
         "truncated": 0,
         "waiting": 0,
         "recall": None,
@@ -128,3 +129,9 @@ def test_nothing_to_show(run: Any, news: Path, arguments: Any, message: str) -> 
     result = run("muninn", "index", news, *arguments)
     assert result.exit_code == 1
     assert message in result.output
+
+
+def test_optimize_saves_the_graph_of_a_large_table(run: Any, points: Path) -> None:
+    few, many = shown(run, points, "--optimize", "--check")
+    assert (few["saved"], many["saved"]) == (None, 0)
+    assert many["memory"] < 1_500 * many["rows"]  # 1,000 dimensions
