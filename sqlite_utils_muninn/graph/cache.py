@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from sqlite_utils_muninn.bridge import quote
 
-from .edge_table import Reads, Statement, read, reads_only_the_file
+from .edge_table import Reads, Statement, databases_read, read
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
@@ -156,9 +156,12 @@ def load_parts(
             cache.touch(found.key)
             return graph
     graph = reader(db, what, work)
-    if not all(reads_only_the_file(db, statement) for statement in statements):
+    read = [databases_read(db, statement) for statement in statements]
+    if None in read:
         return graph
-    key = (token.files, what)
+    # A temporary database, which is the connection's own, is part of the key only where it is read.
+    used = frozenset[int]().union(*filter(None, read))
+    key = (tuple(file for file in token.files if file[0] in used), what)
     graph = cache.share(key, graph)
     known[what] = _Known(token, weakref.ref(graph), key)
     while len(known) > MOST_KNOWN:
@@ -191,11 +194,11 @@ def _token(db: Database, state: dict[str, Any]) -> _Token | None:
     BEGIN, and its changes are counted only when it ends.
     """
     files, versions = [], []
-    for _, schema, file in db.execute("PRAGMA database_list"):
+    for number, schema, file in db.execute("PRAGMA database_list"):
         if db.transaction_state(schema) == "write":
             return None
         # Temporary and memory databases are the connection's own.
-        files.append((schema, file or state["number"]))
+        files.append((number, schema, file or state["number"]))
         for pragma in ("data_version", "schema_version"):
             versions.append(db.execute(f"PRAGMA {quote(schema)}.{pragma}")[0][0])
     return _Token(tuple(files), tuple(versions), db.total_changes)

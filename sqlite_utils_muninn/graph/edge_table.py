@@ -243,18 +243,22 @@ def check_not_negative(graph: Graph, caller: str) -> None:
     )
 
 
-def reads_only_the_file(db: Database, statement: Reads) -> bool:
-    """Whether the same file gives the same edges.
+def databases_read(db: Database, statement: Reads) -> frozenset[int] | None:
+    """Return which databases a statement reads, as `PRAGMA database_list` numbers them.
 
-    Not where a view asks the clock, chance, or a virtual table, which may stand for anything.
+    None where the same files may give other edges: where a view asks the clock, chance, or a
+    virtual table, which may stand for anything.
     """
+    found = set()
     for row in db.execute("EXPLAIN " + statement.sql, statement.parameters):
         opcode, what = row[1], str(row[5])
         if opcode == "VOpen":
-            return False
+            return None
         if opcode in ("Function", "PureFunc") and what.partition("(")[0] not in PURE:
-            return False
-    return True
+            return None
+        if opcode == "Transaction":
+            found.add(int(row[2]))
+    return frozenset(found)
 
 
 _PURE = """

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .names import Names
     from .pool import Place
     from .times import Times
+    from .walk import Scratch
 
 MOST_WEIGHTS = 4
 """Sets of weights that a network keeps for the next search."""
@@ -110,7 +111,7 @@ class Network:
         """Where the edges of each edge table begin; one more than there are tables."""
         self.times = times
         self.bases = np.array([table.base for table in tables], np.int64)
-        self.scratch: list[np.ndarray] = []
+        self.scratch: list[Scratch] = []
         """Memory that walks lend each other."""
         self._weights: OrderedDict[Any, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
@@ -122,7 +123,7 @@ class Network:
         own = sum(table.nbytes for table in self.tables) + sum(ids.values())
         with self._lock:
             own += sum(weights.nbytes for weights in self._weights.values())
-        own += sum(lent.nbytes for lent in list(self.scratch))
+        own += sum(part.nbytes for lent in list(self.scratch) for part in lent)
         own += self.times.nbytes if self.times else 0
         return own + self.names.nbytes + self.graph.nbytes + self.edge_type.nbytes
 

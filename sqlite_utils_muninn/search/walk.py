@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 """The part of all that starts which may be left to walk on."""
-MOST_STEPS = 200_000
+MOST_STEPS = 300_000
 """Steps along edges after which it is left all the same."""
 CHEAP = 10
 """Edges are passed in the ball so many times as fast as a kernel's usual step."""
@@ -66,6 +66,15 @@ class Field:
         return shares
 
 
+class Scratch(NamedTuple):
+    """Memory for all nodes of a network, which walks lend each other."""
+
+    place: np.ndarray
+    """int32, -1 between walks."""
+    mass: np.ndarray
+    """float64, NaN between walks."""
+
+
 class Origin(NamedTuple):
     """Where a node's rank came from."""
 
@@ -92,36 +101,36 @@ class Walk:
         self.spread = spread
         self.work = work
         self._field: Field | None = None
+        self._lent: Scratch | None = None
 
     def run(self, seeds: np.ndarray, start: np.ndarray) -> Field:
         """Walk from seeds (nodes, each once) with their weights, and give what was reached."""
         ways = self.network.ways(self.work)
-        place = self._borrow(ways.nodes)
+        lent = self._lent = self._borrow(ways.nodes)
         order = np.empty(ways.nodes, np.int32)
         ends = np.zeros(self.spread.hops + 1, np.int64)
         count = self.work.run(
             "ball",
             *(ways.offsets, ways.targets, self.weights, seeds.astype(np.int32)),
-            *(self.spread.hops, self.spread.hub_cap, order, place, ends),
+            *(self.spread.hops, self.spread.hub_cap, order, lent.place, ends),
             steps=len(ways.targets) // CHEAP,
         )
         nodes = order[:count].copy()
         first, strength, rank = (np.zeros(count) for _ in range(3))
         first[: len(seeds)] = start / start.sum()
-        spots = np.zeros((count, 2))
-        spots[:, 0] = first
+        lent.mass[nodes] = first
         # All neighbours of those that were looked at from are in the ball.
         inner = int(ends[-2]) if self.spread.hops else 0
         self.work.run(
             "spread",
-            *(ways.offsets, ways.targets, self.weights, nodes, place, self.spread.hub_cap, inner),
-            *(float(self.spread.damping), float(self.spread.tolerance), self.spread.steps),
-            *(spots.reshape(-1), rank, strength),
-            *(np.empty(count, np.int32), np.zeros(count, np.uint8)),
+            *(ways.offsets, ways.targets, self.weights, nodes, lent.place),
+            *(self.spread.hub_cap, inner, float(self.spread.damping)),
+            *(float(self.spread.tolerance), self.spread.steps, lent.mass, rank, strength),
+            *(np.empty(count, np.int32), np.zeros(count, np.uint8), np.empty(count)),
             steps=self.spread.steps // 2,
         )
         hop = np.searchsorted(ends, np.arange(count), side="right")
-        self._field = Field(ways, self.weights, nodes, place, hop, first, rank, strength)
+        self._field = Field(ways, self.weights, nodes, lent.place, hop, first, rank, strength)
         return self._field
 
     def origins(self, places: np.ndarray) -> list[Origin]:
@@ -172,13 +181,14 @@ class Walk:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        field = self._field
-        if kind is None and field is not None and len(self.network.scratch) < KEPT_SCRATCH:
-            field.place[field.nodes] = -1
-            self.network.scratch.append(field.place)
+        field, lent = self._field, self._lent
+        if kind is None and field and lent and len(self.network.scratch) < KEPT_SCRATCH:
+            lent.place[field.nodes] = -1
+            lent.mass[field.nodes] = np.nan
+            self.network.scratch.append(lent)
 
-    def _borrow(self, nodes: int) -> np.ndarray:
+    def _borrow(self, nodes: int) -> Scratch:
         try:
             return self.network.scratch.pop()
         except IndexError:
-            return np.full(nodes, -1, np.int32)
+            return Scratch(np.full(nodes, -1, np.int32), np.full(nodes, np.nan))

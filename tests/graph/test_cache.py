@@ -323,3 +323,20 @@ def test_threads_share_without_harm(connect: Any, tmp_path: Any) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_temporary_table_beside_it_does_not_keep_connections_from_sharing(
+    connect: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Every connection with the whole surface on it has temporary tables of its own."""
+    one, two = connect(tmp_path / "a.db"), connect(tmp_path / "a.db")
+    one.execute("CREATE TABLE e (s, t)")
+    one.execute("INSERT INTO e VALUES (1, 2)")
+    for conn in (one, two):
+        conn.execute("CREATE TEMP TABLE own (s, t)")
+        conn.execute("INSERT INTO own VALUES (3, 4)")
+        assert conn.execute("SELECT node FROM graph_degree('e', 's', 't')").fetchall()
+    assert len(CACHE) == 1
+    for conn in (one, two):
+        assert conn.execute("SELECT node FROM graph_degree('own', 's', 't')").fetchall()
+    assert len(CACHE) == 3

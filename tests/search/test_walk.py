@@ -161,7 +161,9 @@ def test_memory_is_lent_clean_to_the_next_walk() -> None:
     for _ in range(3):
         with Walk(loaded, None, Spread(0.5, 2, 1000), WORK) as walk:
             walk.run(*seeds_of(5, loaded.graph.nodes))
-        assert [(kept == -1).all() for kept in loaded.scratch] == [True]
+        (lent,) = loaded.scratch
+        assert (lent.place == -1).all()
+        assert np.isnan(lent.mass).all()
 
 
 def test_a_walk_that_failed_leaves_no_memory_behind() -> None:

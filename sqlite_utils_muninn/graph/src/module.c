@@ -23,7 +23,7 @@ static const Kernel kernels[] = {
     {"walks", "qiDxxniin", walks},
     {"skip_gram", "iiiffnnxnqn", skip_gram},
     {"ball", "qiDinniiq", ball},
-    {"spread", "qiDiinnxxndddib", spread},
+    {"spread", "qiDiinnxxndddibd", spread},
     {"trace", "qiDiidddxnnxiqdiiddqid", trace},
 };
 #define MOST_ARGUMENTS 24

@@ -72,12 +72,6 @@ static double strength_of(const Field *field, int32_t u, int is_inner)
     return sum > 0 ? sum : -1;
 }
 
-/* What is at a place, in one piece: each step of the walk needs all of it, anywhere. */
-typedef struct {
-    double arrived; /* and has not gone on */
-    double edges;   /* how many there are; infinite for a hub, from which nothing goes on */
-} Spot;
-
 typedef struct {
     int32_t *nodes;
     uint8_t *has;
@@ -102,7 +96,8 @@ static int32_t queue_pop(Queue *queue)
 
 typedef struct {
     Field field;
-    Spot *spots;
+    double *mass;        /* what has arrived at each node of the graph, NaN outside the ball */
+    double *edges;       /* of each place; infinite for a hub, from which nothing goes on */
     Queue queue;
     double *rank, *strength;
     double damping, epsilon;
@@ -115,44 +110,45 @@ static double wake(Spread *s)
 {
     double left = 0;
     for (int64_t i = 0; i < s->count; i++) {
-        const Spot *spot = &s->spots[i];
-        left += isinf(spot->edges) ? 0 : spot->arrived;
-        if (spot->arrived > s->epsilon * spot->edges && !s->queue.has[i]) {
+        double mass = s->mass[s->field.order[i]];
+        left += isinf(s->edges[i]) ? 0 : mass;
+        if (mass > s->epsilon * s->edges[i] && !s->queue.has[i]) {
             queue_push(&s->queue, (int32_t)i);
         }
     }
     return left;
 }
 
-/* Sends on what has arrived at a place; where the walk can go nowhere, it stays. */
+/* Sends on what has arrived at a place; where the walk can go nowhere, it stays. An edge costs one
+ * look at memory, anywhere: mass outside the ball is NaN, stays NaN, and is more than nothing. */
 static void send_on(Spread *s, int32_t i)
 {
     const Field *field = &s->field;
     int32_t u = field->order[i];
     int64_t last = field->offsets[u + 1];
-    double arrived = s->spots[i].arrived;
+    double *mass = s->mass, arrived = mass[u], epsilon = s->epsilon;
     if (s->strength[i] == 0) {
         s->strength[i] = strength_of(field, u, i < s->inner);
     }
-    s->spots[i].arrived = 0;
+    mass[u] = 0;
     s->rank[i] += s->strength[i] > 0 ? arrived : arrived / (1 - s->damping);
     double part = s->damping * arrived / s->strength[i];
     for (int64_t e = field->offsets[u]; s->strength[i] > 0 && e < last; e++) {
-        int32_t j = field->place[field->targets[e]];
-        if (j < 0) {
-            continue;
-        }
-        Spot *spot = &s->spots[j];
-        spot->arrived += part * weight_of(field, e);
-        if (spot->arrived > s->epsilon * spot->edges && !s->queue.has[j]) {
-            queue_push(&s->queue, j);
+        int32_t v = field->targets[e];
+        double there = mass[v] += part * weight_of(field, e);
+        if (there > epsilon) {
+            int32_t j = field->place[v];
+            if (there > epsilon * s->edges[j] && !s->queue.has[j]) {
+                queue_push(&s->queue, j);
+            }
         }
     }
 }
 
 /* spread(offsets, targets, weights?, order, place, hub cap, how many places are inner ones,
- *        damping, tolerance, most steps, spots of two numbers, the first what starts there, out rank
- *        of zeros, out strength of zeros, queue, whether queued of zeros): gives the number of steps.
+ *        damping, tolerance, most steps, mass of all nodes (what starts there, NaN outside the ball),
+ *        out rank of zeros, out strength of zeros, queue, whether queued of zeros, edges): gives the
+ *        number of steps.
  * Forward push (Andersen, Chung and Lang 2006): what has arrived at a node goes on when it is more
  * than epsilon for each of its edges, with an epsilon that falls until what could still go on is
  * less than the tolerance, or the steps are used up. So rank is the sum over k of (damping P)^k
@@ -161,30 +157,31 @@ static void send_on(Spread *s, int32_t i)
 KERNEL(spread)
 {
     Spread s = {{a[0].as.longs, a[1].as.ints, a[2].as.reals, a[3].as.ints, a[4].as.ints},
-                (Spot *)a[10].as.reals,
+                a[10].as.reals,
+                a[15].as.reals,
                 {a[13].as.ints, a[14].as.bytes, a[3].length, 0, 0},
                 a[11].as.reals, a[12].as.reals, a[7].as.real, 1e-3, a[3].length,
                 a[6].as.number, 0};
     for (int64_t i = 0; i < s.count; i++) {
         int64_t degree = s.field.offsets[s.field.order[i] + 1] - s.field.offsets[s.field.order[i]];
-        s.spots[i].edges = degree > a[5].as.number ? INFINITY : (double)degree;
+        s.edges[i] = degree > a[5].as.number ? INFINITY : (double)degree;
     }
     while (wake(&s) > a[8].as.real && s.steps < a[9].as.number) {
         while (s.queue.waiting > 0) {
             int32_t i = queue_pop(&s.queue);
-            int64_t work = (int64_t)s.spots[i].edges + 1;
+            int64_t work = (int64_t)s.edges[i] + 1;
             if (pulse(p, work)) {
                 return STOPPED;
             }
-            s.steps += work;
             if (s.steps < a[9].as.number) {
+                s.steps += work;
                 send_on(&s, i);
             }
         }
         s.epsilon /= 4;
     }
     for (int64_t i = 0; i < s.count; i++) {
-        s.rank[i] += s.spots[i].arrived;
+        s.rank[i] += s.mass[s.field.order[i]];
     }
     return s.steps;
 }
