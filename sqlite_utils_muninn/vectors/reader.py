@@ -23,16 +23,12 @@ if TYPE_CHECKING:
 
 Ranked = tuple[Ids, Distances]
 
-FIRST_BATCHES = (
-    20,
-    200,
-    2_000,
-)  # rows ranked by the index if a statement does not say how many it wants
+FIRST_BATCHES = (20, 200, 2_000)  # rows ranked for a statement that does not say its LIMIT
 BATCH = 1024
 _NOBODY: Ids = np.empty(0, np.int64)
 REREAD = 1_000  # ids that are rather read one by one than an index brought up to date
 PICKED = 32  # rows that are rather read at once than first compared coarsely
-SCATTERED = 2_000  # rows that are rather read one by one than all in passing, or an eighth of all
+SCATTERED = 2_000  # rows that are rather read one by one than all in passing, or a third of all
 
 
 class Reader:
@@ -97,7 +93,7 @@ class Reader:
     def _judge(self, search: Search, proposal: Proposal, changed: set[int]) -> Ranked | None:
         """Rank candidates, and the rows that the index knows nothing of."""
         ids, present = proposal.ids, proposal.rows
-        if len(ids) > max(SCATTERED, present // 8):
+        if len(ids) > max(SCATTERED, present // 3):
             return None
         if changed:
             mine, vectors = self.storage.read(_only(search, changed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,10 @@ def _bound(value: Any, is_upper: bool) -> float:
 
 def rowids(values: Sequence[Any]) -> Ids:
     """The values that can be rowids, each once, in order."""
+    if set(map(type, values)) == {int}:  # long lists are these, and this is quick
+        with suppress(OverflowError):
+            ids = np.sort(np.array(values, dtype=np.int64))
+            return ids[np.flatnonzero(np.diff(ids, prepend=~ids[0]))]
     found = {int(v) for v in map(_number, values) if v is not None}
     return np.array(sorted(found), dtype=np.int64)
 

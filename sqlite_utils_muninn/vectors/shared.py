@@ -88,7 +88,7 @@ def transactions(db: Database) -> dict[tuple[str, str], Transaction]:
 
 def _forget() -> None:
     # A lock may be held in the parent by a thread that the child does not have.
-    global _lock, _process  # noqa: PLW0603
+    global _lock, _process
     _lock, _process = threading.Lock(), object()
     _indexes.clear()
 

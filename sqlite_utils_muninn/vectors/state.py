@@ -47,7 +47,7 @@ class State:
     log: int
     """Changes that are kept for other connections to follow."""
     saved: int | None
-    """Changes since its index was saved in the file; None: it is not there ('optimize' saves it)."""
+    """Changes since its index was saved in the file; None: it is not ('optimize' saves it)."""
     truncated: int | None
     """Texts that are longer than the model reads, and were cut; None: there are no texts."""
     waiting: int | None

@@ -245,6 +245,9 @@ void collect_among(const Graph *graph, const Probe *probe, const int64_t *ids, i
             int32_t node = ahead[i % AHEAD];
             collector_add(collector, distance(graph, probe, node), node);
         }
+        if (i + AHEAD < count) {
+            places_look(graph, ids[i + AHEAD]);
+        }
         if (i < count) {
             int32_t node = ahead[i % AHEAD] = node_of(graph, ids[i]);
             if (node != NOBODY) {
