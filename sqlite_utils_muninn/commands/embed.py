@@ -14,7 +14,7 @@ from sqlite_utils_muninn.commands.progress import Bar, rows
 from sqlite_utils_muninn.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from sqlite_utils_muninn.vectors.embed import Plan, Progress
+    from sqlite_utils_muninn.vectors.embed import OwnPlan, Plan, Progress
 
 
 @click.command()
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     "path", type=click.Path(exists=True, file_okay=True, dir_okay=False, allow_dash=False)
 )
 @click.argument("table")
-@click.argument("columns", metavar="COLUMN...", nargs=-1, required=True)
-@click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Model to use")
+@click.argument("columns", metavar="[COLUMN]...", nargs=-1)
+@click.option(
+    "-m", "--model", help=f"Model to use  [default: that of the table, or {DEFAULT_MODEL}]"
+)
 @click.option("--name", help="Name of the vector table  [default: TABLE_vectors]")
 @click.option("--where", help="Only rows that satisfy this SQL condition")
 @click.option("--dimensions", type=int, help="Cut vectors to this many dimensions")
@@ -45,7 +47,7 @@ def embed(
     path: str,
     table: str,
     columns: tuple[str, ...],
-    model: str,
+    model: str | None,
     batch_size: int,
     dry_run: bool,
     silent: bool,
@@ -56,6 +58,10 @@ def embed(
     The text of a row is what its columns hold, joined. Run it again after
     changes: only new and changed rows are embedded, and those that are gone
     are dropped. An interrupted run goes on where it stopped.
+
+    Columns that are embedded already need not be named again, nor any of an
+    hnsw_text table that keeps its texts itself. With --force and another model,
+    its texts are embedded anew.
 
     For example:
 
@@ -81,7 +87,7 @@ def embed(
             click.echo(_done(made, last, bar.seconds), err=True)
 
 
-def _would_do(made: Plan) -> str:
+def _would_do(made: Plan | OwnPlan) -> str:
     found = made.difference
     text = (
         f"{made.name}: would embed {len(found.new):,} new and {len(found.changed):,} changed rows, "
@@ -90,7 +96,7 @@ def _would_do(made: Plan) -> str:
     return text + (f"; {found.without_text:,} without text" if found.without_text else "")
 
 
-def _done(made: Plan, last: Progress | None, seconds: float) -> str:
+def _done(made: Plan | OwnPlan, last: Progress | None, seconds: float) -> str:
     assert last is not None
     if not made.difference.todo and not last.deleted:
         return f"{made.name}: nothing to do, {rows(made.difference.unchanged)} embedded already"

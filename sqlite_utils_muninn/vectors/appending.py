@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bridge import quote
+from ..bridge import SQLError, quote
 from .blob import FLOAT32
-from .storage import CHUNKS
+from .storage import CHUNKS, CONSTRAINT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,11 +87,16 @@ def _add_chunk(storage: Storage, places: int, ids: Sequence[int], vectors: Matri
 def _place(storage: Storage, ids: Sequence[int], number: int, places: Sequence[int]) -> None:
     """Note where vectors are."""
     for id_, place in zip(ids, places, strict=True):
-        storage.db.execute(
-            f"INSERT INTO {storage.vectors('_rowids')}(rowid, chunk_id, chunk_offset) "
-            "VALUES (?, ?, ?)",
-            (id_, number, place),
-        )
+        try:
+            storage.db.execute(
+                f"INSERT INTO {storage.vectors('_rowids')}(rowid, chunk_id, chunk_offset) "
+                "VALUES (?, ?, ?)",
+                (id_, number, place),
+            )
+        except SQLError as error:
+            if error.sqlite_errorcode & 0xFF != CONSTRAINT:
+                raise
+            raise storage.damaged(f"there is a vector {id_} that no row has") from None
 
 
 def _packed(bits: Any) -> bytes:

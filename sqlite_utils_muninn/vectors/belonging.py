@@ -31,9 +31,9 @@ def problems(storage: Storage, vectors: set[int]) -> Iterator[str]:
         yield from _passage_problems(storage)
     else:
         table = f"{storage.table}_nodes"
-        possible = set(storage.ids().tolist())
-        # NULL has no vector.
-        needed = set(storage.ids("hash IS NOT NULL").tolist()) if storage.texts else possible
+        # NULL has no vector, and no hash.
+        where = "hash IS NOT NULL" if storage.texts else "1"
+        possible = needed = set(storage.ids(where).tolist())
     if vectors - possible:
         yield f"vectors without a row in {table}: {some(vectors - possible)}"
     if needed - vectors:
@@ -55,7 +55,8 @@ def mend(storage: Storage, vectors: Mapping[int, Vector]) -> dict[int, Vector]:
     if not has_passages(storage):
         rows = storage.ids("hash IS NOT NULL").tolist()
         _forget(storage, [id_ for id_ in rows if id_ not in vectors])
-        kept = set(storage.ids().tolist())
+        # A vector without the hash of its text may be that of any text.
+        kept = set(storage.ids("hash IS NOT NULL").tolist())
         return {id_: vector for id_, vector in vectors.items() if id_ in kept}
     passages = _passages(storage)
     broken = _broken(storage)

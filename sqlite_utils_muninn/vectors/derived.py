@@ -29,7 +29,12 @@ def derived_tables(execute: Callable[..., Sequence[Any]]) -> dict[str, str]:
     watched = watched_tables(execute)
     derived: dict[str, str] = {table: "" for table in tables if _VECTORS.match(table)}
     for name, sql in tables.items():
-        if sql[:20].upper().startswith("CREATE VIRTUAL TABLE") and _MODULE.search(sql):
+        # One that is being made for another is that one's already.
+        if (
+            not _VECTORS.match(name)
+            and sql[:20].upper().startswith("CREATE VIRTUAL TABLE")
+            and _MODULE.search(sql)
+        ):
             derived.update(_of_one(execute, list(tables), name, watched))
     return derived
 

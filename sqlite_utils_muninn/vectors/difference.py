@@ -73,7 +73,7 @@ def everything(table: Embedded, where: str | None, *, is_new: bool) -> Differenc
     for id_, text in table.source.all_texts(table.execute, where):
         if text is None:
             empty.add(id_)
-        _sort(found, id_, table.hash(text), stored)
+        sort(found, id_, table.hash(text), stored)
     # Rows that --where leaves out are not looked at; they have not vanished.
     present = table.source.ids(table.execute) - empty
     found.vanished = sorted(stored.keys() - present)
@@ -95,7 +95,7 @@ def noted(table: Embedded, watch: Watch) -> Difference:
         block = ids[start : start + BLOCK]
         stored = table.hashes(block)
         for id_, text in sorted(table.source.texts(table.execute, block).items()):
-            _sort(found, id_, table.hash(text), stored)
+            sort(found, id_, table.hash(text), stored)
             if text is None and id_ in stored:
                 found.vanished.append(id_)
     ((rows_there,),) = table.execute(f"SELECT count(*) FROM {nodes}")
@@ -103,9 +103,10 @@ def noted(table: Embedded, watch: Watch) -> Difference:
     return found
 
 
-def _sort(
+def sort(
     found: Difference, id_: int, hashed: bytes | None, stored: dict[int, bytes | None]
 ) -> None:
+    """Put a row where it belongs, by the hash of its text now (None: no text) and as stored."""
     if hashed is None:
         found.without_text += 1
     elif id_ not in stored:

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import attach, quote
+from ..settings import DEFAULT_MODEL
 from .committing import transaction
 from .deferred import prepared
 from .difference import Difference, Embedded, everything, noted, settle
 from .embedder import Embedder, Fingerprint, Models, remember
 from .options import TEXT, Cutting
+from .own_texts import OwnPlan, compare, run_own
 from .pending import Watch
 from .source import Source, describe
-from .tables import VectorTable, vector_tables
+from .tables import VectorTable, text_tables, vector_tables
+from .wishes import Progress, Wish, literal, passages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,26 +33,10 @@ if TYPE_CHECKING:
     from ..bridge import Database
     from .passages import Made
 
+__all__ = ["BATCH_SIZE", "OwnPlan", "Plan", "Progress", "Wish", "default_name", "plan", "run"]
+
 BATCH_SIZE = 256
 _DELETED = 500  # rows deleted in one statement
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user asks for."""
-
-    table: str
-    columns: tuple[str, ...]
-    model: str
-    name: str | None = None  # of the vector table
-    where: str | None = None
-    dimensions: int | None = None
-    chunk: bool | None = None  # split long texts; None: as the table does
-    max_tokens: int | None = None  # of a passage
-    overlap: int | None = None
-    force: bool = False  # replace vectors of another model or other columns
-    full: bool = False  # look at every text, not only at those noted as changed
-    schema: str = "main"
 
 
 @dataclass
@@ -93,19 +80,6 @@ class Plan:
         )
 
 
-@dataclass
-class Progress:
-    """How far a run has come."""
-
-    total: int
-    done: int = 0
-    truncated: int = 0
-    """Texts that were longer than the model reads."""
-    moved_on: int = 0
-    """Rows that were changed by others while they were embedded: left for the next run."""
-    deleted: int = 0
-
-
 def default_name(table: str) -> str:
     """Return the name of the vector table over a table."""
     return f"{table}_vectors"
@@ -114,20 +88,23 @@ def default_name(table: str) -> str:
 # ---- Planning ----
 
 
-def plan(conn: Any, wish: Wish, models: Models) -> Plan:
+def plan(conn: Any, wish: Wish, models: Models) -> Plan | OwnPlan:
     """Find out what is new, changed, vanished and unchanged.
 
     Raises ValueError, in one sentence for the user, where the table or its columns cannot be
     embedded, the model is not there, or the vector table is of another kind.
     """
     db = attach(getattr(conn, "conn", conn))
-    if not wish.columns:
-        raise ValueError("name at least one column to embed")
+    own = _own_table(db, wish)
+    if own is not None:
+        return _plan_own(db, wish, own, models)
+    wish = _completed(db, wish)
     source = describe(db.execute, wish.schema, wish.table, wish.columns)
     name = wish.name or default_name(source.table)
-    model = models.named(db, wish.model)
-    mark = Fingerprint.of(model, wish.model, wish.dimensions)
     there = _existing(db, wish, name)
+    wanted = wish.model or (there and there.model) or DEFAULT_MODEL
+    model = models.named(db, wanted)
+    mark = Fingerprint.of(model, wanted, wish.dimensions)
     made = Plan(db, source, name, Embedder(model, mark, models.host, db.check), there is None)
     made.cutting = _cutting(wish, there, made.embedder)
     if there is not None:
@@ -143,6 +120,54 @@ def plan(conn: Any, wish: Wish, models: Models) -> Plan:
             made.embedder = Embedder(model, kept, models.host, db.check)
     remember(db, model)
     made.difference = _compare(made, wish)
+    return made
+
+
+def _completed(db: Database, wish: Wish) -> Wish:
+    """Without columns, those that are embedded already; the vector table may be named itself."""
+    if wish.columns:
+        return wish
+    over = [t for t in text_tables(db, wish.table, wish.schema) if t.source is not None]
+    named = [t for t in over if wish.name is None or t.name.casefold() == wish.name.casefold()]
+    if len(named) != 1:
+        raise ValueError("name at least one column to embed")
+    (there,) = named
+    return replace(wish, table=there.source or "", columns=there.columns, name=there.name)
+
+
+def _own_table(db: Database, wish: Wish) -> VectorTable | None:
+    """The hnsw_text table itself that is to be embedded, if it is one that keeps its texts."""
+    for table in vector_tables(db, wish.schema):
+        if table.name.casefold() == wish.table.casefold():
+            if table.kind != TEXT:
+                raise ValueError(f"{table.name!r} has no texts to embed")
+            if table.source is None:
+                return table
+    return None
+
+
+def _plan_own(db: Database, wish: Wish, own: VectorTable, models: Models) -> OwnPlan:
+    """Plan for a table that keeps its texts: with another model only where that is meant."""
+    if wish.columns not in ((), ("content",)) or wish.name or wish.where:
+        raise ValueError(
+            f"{own.name!r} keeps its texts itself: its one column is content, and all are embedded"
+        )
+    wanted = wish.model or own.model or DEFAULT_MODEL
+    model = models.named(db, wanted)
+    size = wish.dimensions
+    if size is None and model.sha256 == own.sha256:
+        size = own.dimensions
+    mark = Fingerprint.of(model, wanted, size)
+    embedder = Embedder(model, mark, models.host, db.check)
+    cutting = _cutting(wish, own, embedder)
+    found = _other_model(own, mark) or _other_passages(own, cutting)
+    if found and not wish.force:
+        raise ValueError(f"{own.name!r} {found}; --force embeds everything anew")
+    remember(db, model)
+    if not found:
+        embedder = Embedder(model, _kept_fingerprint(db, own), models.host, db.check)
+    made = OwnPlan(db, own, embedder, cutting, is_same=found is None)
+    compare(made)
     return made
 
 
@@ -166,6 +191,10 @@ def _difference(there: VectorTable, source: Source, mark: Fingerprint) -> str | 
         return f"holds vectors of table {there.source!r}"
     if there.columns != source.columns:
         return f"holds vectors of other columns ({', '.join(there.columns)})"
+    return _other_model(there, mark)
+
+
+def _other_model(there: VectorTable, mark: Fingerprint) -> str | None:
     if there.sha256 != mark.sha256:
         return f"was made with another model file ({there.model})"
     if there.dimensions != mark.dimensions:
@@ -214,13 +243,16 @@ def _compare(made: Plan, wish: Wish) -> Difference:
 # ---- Working ----
 
 
-def run(made: Plan, batch_size: int = BATCH_SIZE) -> Iterator[Progress]:
+def run(made: Plan | OwnPlan, batch_size: int = BATCH_SIZE) -> Iterator[Progress]:
     """Do what was planned, and tell after each batch how far it is.
 
     Raises ValueError where a transaction is open: each batch is committed.
     """
     if batch_size < 1:
         raise ValueError(f"the batch size must be 1 or more, got {batch_size}")
+    if isinstance(made, OwnPlan):
+        yield from run_own(made, batch_size)
+        return
     if made.db.in_transaction:
         raise ValueError("embedding commits after each batch: end the open transaction first")
     progress = Progress(made.difference.todo)
@@ -243,22 +275,12 @@ def _make_table(made: Plan) -> None:
     if made.replaces:
         made.db.execute(f"DROP TABLE {name}")
     mark = made.embedder.fingerprint
-    columns = "".join(f", content_column={_literal(c)}" for c in made.source.columns)
+    columns = "".join(f", content_column={literal(c)}" for c in made.source.columns)
     made.db.execute(
-        f"CREATE VIRTUAL TABLE {name} USING {TEXT}(model={_literal(mark.name)}, "
-        f"dim={mark.dimensions}, content={_literal(made.source.table)}{columns}"
-        f"{_passages(made.cutting)})"
+        f"CREATE VIRTUAL TABLE {name} USING {TEXT}(model={literal(mark.name)}, "
+        f"dim={mark.dimensions}, content={literal(made.source.table)}{columns}"
+        f"{passages(made.cutting)})"
     )
-
-
-def _passages(cutting: Cutting | None) -> str:
-    if cutting is None:
-        return ""
-    return f", chunk=true, max_tokens={cutting.max_tokens}, overlap={cutting.overlap}"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _delete(made: Plan) -> int:

@@ -224,7 +224,7 @@ def find(db: Database, models: Models, table: str, wanted: Fingerprint) -> Embed
         raise ValueError(
             f"{TEXT}: table {table!r} was made with another file of model {wanted.name!r} "
             f"(sha256 {wanted.sha256[:16]}..., now {model.sha256[:16]}...); load that file, "
-            "or re-embed with: sqlite-utils embed ... --force"
+            f"or re-embed with: sqlite-utils embed PATH {table} --force"
         )
     return Embedder(model, wanted, host, db.check)
 

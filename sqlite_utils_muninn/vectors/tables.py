@@ -25,6 +25,8 @@ _CREATE = re.compile(
 
 _MODULE = re.compile(rf"CREATE VIRTUAL TABLE {_NAME}\s+USING\s+[\"`\[']?(\w+)", re.IGNORECASE)
 
+_CLOSING = {"'": "'", '"': '"', "`": "`", "[": "]"}
+
 
 @dataclass(frozen=True)
 class VectorTable:
@@ -52,8 +54,27 @@ def module_of(sql: str) -> str:
     return match[1].lower() if match else ""
 
 
+def arguments_of(sql: str) -> list[str]:
+    """The arguments of a CREATE VIRTUAL TABLE statement, as SQLite hands them to the module."""
+    match = _MODULE.match(sql)
+    rest = sql[match.end() :] if match else ""
+    found, depth, closing = [""], 0, ""
+    for sign in rest[rest.find("(") + 1 : rest.rfind(")")]:
+        if closing:
+            closing = "" if sign == closing else closing
+        elif sign in _CLOSING:
+            closing = _CLOSING[sign]
+        elif sign in "()":
+            depth += 1 if sign == "(" else -1
+        if sign == "," and not depth and not closing:
+            found.append("")
+        else:
+            found[-1] += sign
+    return [argument.strip() for argument in found]
+
+
 def vector_tables(conn: Any, schema: str = "main") -> list[VectorTable]:
-    """Return the vector tables of a schema by name; damaged ones are left out.
+    """Return the vector tables of a schema by name; damaged and unfinished ones are left out.
 
     `conn` is a connection, a sqlite_utils.Database or the bridge's handle.
     """
@@ -61,14 +82,15 @@ def vector_tables(conn: Any, schema: str = "main") -> list[VectorTable]:
     listed = list(
         execute(
             f"SELECT name, sql FROM {quote(schema)}.sqlite_master "
-            "WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%hnsw_%' ORDER BY name"
+            "WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%hnsw_%' "
+            "AND name NOT LIKE '~_muninn~_%' ESCAPE '~' ORDER BY name"
         )
     )
     found = []
     watched = watched_tables(execute, schema) if listed else {}
     for name, sql in listed:
         match = _CREATE.match(sql)
-        table = _read(execute, schema, name, match[1].lower()) if match else None
+        table = read_table(execute, schema, name, match[1].lower()) if match else None
         if table and table.source and table.id in watched:
             table = replace(table, source=watched[table.id])
         if table:
@@ -86,7 +108,8 @@ def text_tables(conn: Any, source: str, schema: str = "main") -> list[VectorTabl
     ]
 
 
-def _read(execute: Any, schema: str, name: str, kind: str) -> VectorTable | None:
+def read_table(execute: Any, schema: str, name: str, kind: str) -> VectorTable | None:
+    """One table of a kind; None where it is not there, or damaged."""
     table = f"{quote(schema)}.{quote(f'{name}_config')}"
     try:
         config = dict(list(execute(f"SELECT key, value FROM {table}")))

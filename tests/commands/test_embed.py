@@ -185,3 +185,36 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     result = run("embed", news, "articles", "title", "-m", "tiny")
     assert f"embedded {4800 - stopped:,} rows" in result.output
     assert embedded(sql) == 4800
+
+
+def test_a_table_that_keeps_its_texts_gets_another_model(run: Any, news: Path, sql: Any) -> None:
+    sql("CREATE VIRTUAL TABLE notes USING hnsw_text(model=tiny, +year INT)")
+    sql("INSERT INTO notes(rowid, content, year) SELECT id, body, 2000 FROM articles")
+    assert run("embed", news, "notes").output == (
+        "notes: nothing to do, 1,200 rows embedded already\n"
+    )
+    refused = run("embed", news, "notes", "-m", "other")
+    assert "'notes' was made with another model file (tiny); --force embeds" in refused.output
+    plan = run("embed", news, "notes", "-m", "other", "--force", "--dry-run")
+    assert plan.output.startswith("notes: would embed 1,200 new and 0 changed rows")
+    result = run("embed", news, "notes", "-m", "other", "--force")
+    assert "notes: embedded 1,200 rows in" in result.output
+    assert sql("SELECT value FROM notes_config WHERE key = 'model'") == [("other",)]
+    assert sql("SELECT count(*), sum(year) FROM notes") == [(1200, 1200 * 2000)]
+
+
+def test_without_a_model_named_the_tables_own_is_used(run: Any, news: Path, sql: Any) -> None:
+    run("embed", news, "articles", "body", "-m", "tiny", "-s")
+    sql("INSERT INTO articles VALUES (5000, 'new', 'a new body')")
+    assert "embedded 1 row in" in run("embed", news, "articles", "body").output
+
+
+def test_columns_that_are_embedded_need_not_be_named_again(run: Any, news: Path, sql: Any) -> None:
+    assert "name at least one column to embed" in run("embed", news, "articles").output
+    run("embed", news, "articles", "title", "body", "-m", "tiny", "--name", "meaning", "-s")
+    sql("INSERT INTO articles VALUES (5000, 'new', 'a new body'), (5001, 'x', 'y')")
+    assert "meaning: embedded 2 rows in" in run("embed", news, "articles").output
+    result = run("embed", news, "meaning", "-m", "other", "--force")
+    assert "meaning: embedded 1,202 rows in" in result.output
+    run("embed", news, "articles", "body", "-m", "tiny", "-s")
+    assert "name at least one column to embed" in run("embed", news, "articles").output
