@@ -93,16 +93,24 @@ def address_of(process: Any) -> str:
     raise AssertionError("".join(seen))
 
 
+@pytest.fixture(scope="session")
+def browsers() -> Iterator[dict[tuple[int, int, bool], Any]]:
+    """The browsers of the run: starting one takes longer than most tests."""
+    opened: dict[tuple[int, int, bool], Any] = {}
+    yield opened
+    for browser in opened.values():
+        browser.quit()
+
+
 @pytest.fixture
-def browse() -> Iterator[Callable[..., Any]]:
+def browse(browsers: dict[tuple[int, int, bool], Any]) -> Callable[..., Any]:
     """Opens browsers; `scripts=False` for one without JavaScript."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
         pytest.skip("chromium or chromedriver is not installed")
-    opened = []
 
-    def open_browser(width: int = 1000, height: int = 800, scripts: bool = True) -> Any:
+    def start(width: int, height: int, scripts: bool) -> Any:
         options = webdriver.ChromeOptions()
         options.binary_location = chromium
         for flag in (*FLAGS, f"--window-size={width},{height}"):
@@ -110,10 +118,17 @@ def browse() -> Iterator[Callable[..., Any]]:
         if not scripts:
             value = {"profile.managed_default_content_settings.javascript": 2}
             options.add_experimental_option("prefs", value)
-        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-        opened.append(browser)
+        return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+
+    def open_browser(width: int = 1000, height: int = 800, scripts: bool = True) -> Any:
+        kind = (width, height, scripts)
+        if kind not in browsers:
+            browsers[kind] = start(*kind)
+        browser = browsers[kind]
+        # As it was when it started, whatever the last test did to it.
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.get("about:blank")
+        browser.get_log("browser")
         return browser
 
-    yield open_browser
-    for browser in opened:
-        browser.quit()
+    return open_browser
