@@ -44,6 +44,14 @@ class Ours(SqlSubject):
         conn.execute(self.nearest, {"q": query, "k": 1}).fetchall()
         conn.close()
 
+    def build(self, vectors: Any) -> None:
+        """A large load ends with 'optimize', as the manual says: all is linked, and saved."""
+        self.open()
+        self.conn.execute(self.create)
+        self.insert_all(range(1, len(vectors) + 1), vectors)
+        self.conn.execute("INSERT INTO v(v) VALUES ('optimize')")
+        self.settle()
+
     def settle(self) -> None:
         from sqlite_utils_muninn.vectors import building
 
