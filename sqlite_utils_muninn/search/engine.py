@@ -94,6 +94,9 @@ class Search:
     def _check(self) -> None:
         self.host.check_text(self.caller, self.request.query)
         self.options.check(self.caller)
+        self.host.check_rows(self.caller, self.options.top_k)
+        if self.request.reranker is not None:
+            self.host.check_rows(self.caller, self.options.rerank_top)
         is_free = self.request.may_execute_sql or not self.host.public
         if self.options.where is not None and not is_free:
             raise PermissionError(
@@ -130,6 +133,8 @@ class Search:
             following = Following(tuple(sorted(given.items())), options.edge_types, *times)
             weights = read.weights(following, self.work)
             count(read.graph.edges)
+        if read.ambiguous:
+            self.missing.append(_ambiguous(bound, read.ambiguous))
         return Loaded(read, weights)
 
     # ---- Candidates ----
@@ -314,4 +319,15 @@ def _row(told: reasons.Told, rank: int, item: ranking.Item) -> Row:
         item.relevance,
         item.ppr,
         told.via(item),
+    )
+
+
+def _ambiguous(bound: Bound, count: int) -> str:
+    nodes = ", ".join(repr(table.name) for table in bound.nodes)
+    vague = (e for e in bound.edges if e.source_nodes is None or e.target_nodes is None)
+    edges = ", ".join(dict.fromkeys(repr(edge.table.name) for edge in vague))
+    number = "1 id is" if count == 1 else f"{count:,} ids are"
+    return (
+        f"{number} in several of the tables {nodes}: edges of {edges} lead to the first of them; "
+        "say which with source_table and target_table"
     )

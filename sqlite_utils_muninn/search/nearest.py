@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .binding import Nodes
     from .pool import Asked, Candidate, Place, Pool
 
+MARGIN = 1.5
 MOST_FROM_INDEX = 1000
 """Neighbours that an index is asked for before the rows that qualify are all looked at."""
 
@@ -35,11 +36,13 @@ def by_meaning(asked: Asked, vectors: Mapping[int, bytes], pool: Pool) -> int:
         vector = vectors.get(table.number)
         if vector is None:
             continue
-        everyone += _nearest(asked, table, vector, asked.count)
+        nearest = _nearest(asked, table, vector, asked.count)
+        everyone += nearest
         if asked.filters:
-            chosen += _nearest_qualifying(asked, table, vector)
+            chosen += _nearest_qualifying(asked, table, vector, nearest)
     for found in (everyone, chosen):
-        found.sort(key=lambda match: match[0])
+        # By cosine: tables may have different metrics.
+        found.sort(key=lambda match: -_cosine(asked.nodes[match[1][0]], match[0]))
         for _, place in found[: asked.count]:
             pool.at(place)
     for distance, place in (*everyone, *chosen):
@@ -64,20 +67,32 @@ def _nearest(
     return [(distance, (table.number, rowid)) for rowid, distance in rows]
 
 
-def _nearest_qualifying(asked: Asked, table: Nodes, vector: bytes) -> list[tuple[float, Place]]:
-    """The nearest rows that qualify: out of many that the index gives, else by looking at all."""
+def _nearest_qualifying(
+    asked: Asked, table: Nodes, vector: bytes, known: list[tuple[float, Place]]
+) -> list[tuple[float, Place]]:
+    """The nearest rows that qualify: out of more and more that the index gives, else out of all.
+
+    `known` are the nearest, whether they qualify or not.
+    """
     only = asked.filter_of(table)
     if only is None:
-        return _nearest(asked, table, vector, asked.count)
+        return known
     if only.excludes_all:
         return []
-    many = _nearest(asked, table, vector, MOST_FROM_INDEX)
-    good = qualifying(asked.db, table, [place[1] for _, place in many], only)
-    found = [match for match in many if match[1][1] in good]
-    if len(found) >= asked.count or len(many) < MOST_FROM_INDEX:
-        return found[: asked.count]
+    size = asked.count
+    while True:
+        good = qualifying(asked.db, table, [place[1] for _, place in known], only)
+        found = [match for match in known if match[1][1] in good]
+        if len(found) >= asked.count or len(known) < size:  # enough, or there are no more
+            return found[: asked.count]
+        # As many as should do, if rows further away qualify as often as these.
+        size = int(size * asked.count / max(len(found), 1) * MARGIN)
+        if size > MOST_FROM_INDEX:
+            break
+        known = _nearest(asked, table, vector, size)
     rows = f"SELECT {table.table.rowid} FROM {table.table.sql} WHERE {only.condition}"
-    return _nearest(asked, table, vector, asked.count, f" AND rowid IN ({rows})", only.parameters)
+    among = f" AND rowid IN ({rows})"
+    return _nearest(asked, table, vector, asked.count, among, only.parameters)
 
 
 def _complete(asked: Asked, table: Nodes, vector: bytes, pool: Pool) -> None:
@@ -95,9 +110,13 @@ def _complete(asked: Asked, table: Nodes, vector: bytes, pool: Pool) -> None:
 
 
 def _enter(table: Nodes, candidate: Candidate, distance: float) -> None:
-    assert table.vectors is not None
     candidate.distance = distance
-    candidate.cosine = cosine_of(table.vectors.metric, distance)
+    candidate.cosine = _cosine(table, distance)
+
+
+def _cosine(table: Nodes, distance: float) -> float:
+    assert table.vectors is not None
+    return cosine_of(table.vectors.metric, distance)
 
 
 def vectors_of(db: Database, nodes: Sequence[Nodes], places: Sequence[Place]) -> np.ndarray:

@@ -100,6 +100,8 @@ class Network:
         edge_types: list[Any],
         first_edges: np.ndarray,
         times: Times | None = None,
+        *,
+        ambiguous: int = 0,
     ) -> None:
         self.tables = tables
         self.names = names
@@ -110,6 +112,8 @@ class Network:
         self.first_edges = first_edges
         """Where the edges of each edge table begin; one more than there are tables."""
         self.times = times
+        self.ambiguous = ambiguous
+        """Ids that are in several tables, where an edge does not say in which it ends."""
         self.bases = np.array([table.base for table in tables], np.int64)
         self.scratch: list[Scratch] = []
         """Memory that walks lend each other."""

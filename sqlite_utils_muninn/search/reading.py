@@ -224,7 +224,9 @@ class _Edges:
         if any(affinity is not None for affinity in self.affinities):
             times = times_of(time, self.times.take(range(len(self.times))), self.affinities)
         types = self.types.take(range(len(self.types)))
-        return Network(tables, names, graph, kind, types, first, times)
+        return Network(
+            tables, names, graph, kind, types, first, times, ambiguous=self.spaces.ambiguous
+        )
 
 
 def _columns(
@@ -271,6 +273,8 @@ class _Spaces:
         if None in ends and len(self._own) == 1:
             self._all = self._own[0]
         self.is_shared = None in ends and len(self._own) > 1
+        self.ambiguous = 0
+        """Ids that are in several tables, where an edge does not say in which it ends."""
 
     def dictionaries(self, number: int) -> tuple[Dictionary, ...]:
         """Return what the ids of a node table are read into."""
@@ -282,6 +286,8 @@ class _Spaces:
             self._nodes[number] = first_of(table.codes, len(table.ids), table.base)
         if self.is_shared:
             self._nodes[None] = first_of(np.concatenate(shared), len(self._all), 0)
+            own = [np.unique(codes[codes >= 0]) for codes in shared]
+            self.ambiguous = int((np.bincount(np.concatenate(own)) > 1).sum())
         elif len(tables) == 1:
             self._nodes[None] = self._nodes[0]
 

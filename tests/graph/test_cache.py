@@ -20,6 +20,7 @@ from sqlite_utils_muninn.settings import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NODES = (
     "SELECT group_concat(node) FROM (SELECT node FROM graph_degree('e', 's', 't') ORDER BY node)"

@@ -319,6 +319,8 @@ def test_a_host_has_the_last_word_on_time_and_text(
         search(connect(path, max_seconds=1e-9), QUERY)
     with pytest.raises(ValueError, match="text has 22 characters, at most 10 are allowed"):
         search(connect(path, max_text=10), QUERY)
+    with pytest.raises(ValueError, match="10 rows asked for, at most 5 are allowed here"):
+        search(connect(path, max_rows=5), QUERY)
 
 
 def test_an_attached_database_is_searched_by_its_name(
