@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ..bridge import Database
     from .embedder import Fingerprint
@@ -83,6 +83,18 @@ def deferred(db: Database) -> dict[tuple[str, str], Deferred]:
     """The open transactions of a connection, by schema and table id."""
     found: dict[tuple[str, str], Deferred] = db.state.setdefault(_STATE, {})
     return found
+
+
+@contextmanager
+def made_before(
+    db: Database, table: tuple[str, str], vectors: Mapping[bytes | None, Made]
+) -> Iterator[None]:
+    """Let a table, by schema and id, find vectors ready by the hash of their text."""
+    prepared(db)[table] = {hashed: made for hashed, made in vectors.items() if hashed}
+    try:
+        yield
+    finally:
+        del prepared(db)[table]
 
 
 def prepared(db: Database) -> dict[tuple[str, str], dict[bytes, Made]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
 from .committing import transaction
-from .deferred import prepared
+from .deferred import made_before
 from .difference import Difference, sort
 from .options import TEXT, TextOptions, text_options
 from .source import BLOCK, fingerprint
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..bridge import Database
     from .embedder import Embedder
     from .options import Cutting
+    from .passages import Made
     from .tables import VectorTable
 
 
@@ -153,14 +154,12 @@ def _embed_batch(made: OwnPlan, ids: Sequence[int], progress: Progress) -> None:
     )
     texts = [str(text) for _, text in rows]
     done = made.embedder.passages(texts, made.cutting)
-    ready = {made.hash(text): each for text, each in zip(texts, done, strict=True)}
-    key = (made.old.schema, _id(made))
-    prepared(made.db)[key] = ready
-    try:
-        kept = [id_ for id_, _ in rows]
-        transaction(made.db, lambda: _write(made, f"c.id IN ({listed})", (json.dumps(kept),)))
-    finally:
-        del prepared(made.db)[key]
+    ready: dict[bytes | None, Made] = {
+        made.hash(text): each for text, each in zip(texts, done, strict=True)
+    }
+    kept = json.dumps([id_ for id_, _ in rows])
+    with made_before(made.db, (made.old.schema, _id(made)), ready):
+        transaction(made.db, lambda: _write(made, f"c.id IN ({listed})", (kept,)))
     progress.done += len(ids)
     progress.truncated += sum(each.is_cut for each in done)
     progress.moved_on += len(ids) - len(rows)
