@@ -70,12 +70,15 @@ def read(args: Any, settings: Settings, types: Collection[str] = ()) -> Asked:
     One of `types` is taken whole where a list with commas may stand.
     """
     wheres = [_condition(text) for text in args.getlist("_where") if text.strip()]
-    options = {}
+    options: dict[str, Any] = {}
     for name, convert in OPTIONS.items():
         values = [value for value in args.getlist(name) if value.strip()]
         if values:
             is_type = len(values) == 1 and convert is _list and values[0] in types
             options[name] = tuple(values) if is_type else convert(name, values)
+    if options.get("rerank_top", 0) > settings.max_results:
+        most = settings.max_results  # a visitor is not to keep the model from the others
+        raise RefusedError(f"rerank_top must be at most {most:,}, got {options['rerank_top']:,}")
     return Asked(
         query=read_query(args.get("q"), settings),
         graph=args.get("graph") or None,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SEARCH_PATH = "attack/-/muninn/search?q=steal+passwords+from+memory"
+SEARCH_PATH = "attack/-/muninn/search?q=malware+that+spreads+on+USB+sticks"
 
 
 def check_port(port: int) -> None:

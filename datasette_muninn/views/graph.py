@@ -154,7 +154,7 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "error": page.error,
         "rows": rows,
         "drawn": result.drawn if result else None,
-        "picture": picture(result.drawn) if result and len(result.drawn.nodes) > 1 else None,
+        "picture": picture(result.drawn) if result and result.drawn.edges else None,
         "missing": result.answer.missing if result else [],
         "stages": result.answer.stages if result and page.asked.explain else [],
         "several_tables": len({row.table for row in rows}) > 1,
@@ -166,6 +166,9 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "search_url": path,
         "unfiltered_url": _url(path, page, {"q": page.asked.query}),
         "json_url": f"{path}.json?{request.query_string}",
+        "alternate_url_json": datasette.absolute_url(
+            request, f"{path}.json?{request.query_string}"
+        ),
         "explain_url": f"{path}?{urlencode([*_pairs(request), ('explain', '1')])}",
         "max_query": settings_of(datasette).max_query,
         "autofocus": not page.asked.query,

@@ -163,6 +163,67 @@ async def test_a_hostile_query_is_text(town: Any) -> None:
         assert "<script>alert(2)" not in response.text
 
 
+@pytest.mark.parametrize(
+    "query", ["%00", "bread%00flour", "%ED%A0%80", "%FF", "%F0%9F%A6%84", "a" * 2000, "%27%22%60"]
+)
+async def test_odd_queries_are_answered(town: Any, query: str) -> None:
+    instance = town()
+    for path in (f"{PATH}.json?q={query}", f"{PATH}?q={query}"):
+        assert (await instance.client.get(path)).status_code == 200
+
+
+async def test_texts_that_are_no_unicode_are_shown_as_far_as_they_are(town: Any) -> None:
+    """The fault: one damaged row takes every search that finds it down."""
+    instance = town(embed=False)
+    await instance.get_database("town").execute_write(
+        "UPDATE people SET name = CAST(x'42FF72' AS TEXT), job = CAST(x'FF' AS TEXT) WHERE id = 3"
+    )
+    rows = (await get(instance, "q=bread"))["rows"]
+    assert "B\ufffdr" in {row["label"] for row in rows}
+    assert (await instance.client.get(f"{PATH}?q=bread")).status_code == 200
+
+
+async def test_ids_of_any_type(town: Any) -> None:
+    instance = town(embed=False)
+    db = instance.get_database("town")
+    for id_ in (b"\x00\xff", 1.5, "", "a b/c?d", 2**60):
+        await db.execute_write(
+            "INSERT INTO places(code, name, about) VALUES (?, 'Odd', 'unicorns')", [id_]
+        )
+    await db.execute_write("INSERT INTO places_fts(places_fts) VALUES ('rebuild')")
+    body = await get(instance, "q=unicorns")
+    odd = [row for row in body["rows"] if row["label"] == "Odd"]
+    assert len({row["id"] for row in odd}) == 5
+    assert {"$base64": True, "encoded": "AP8="} in [row["node"] for row in odd]
+    assert (await instance.client.get(f"{PATH}?q=unicorns")).status_code == 200
+
+
+async def test_immutable_files_and_memory(town: Any) -> None:
+    plugins = town().config["plugins"]
+    fixed = Datasette([], immutables=[str(town.file())], config={"plugins": plugins})
+    try:
+        assert (await get(fixed, "q=bread"))["rows"]
+        named = fixed.add_memory_database("named")
+        await named.execute_write("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)")
+        await named.execute_write("CREATE VIRTUAL TABLE t_fts USING fts5(name, content='t')")
+        await named.execute_write("INSERT INTO t VALUES (1, 'raven')")
+        await named.execute_write("INSERT INTO t_fts(t_fts) VALUES ('rebuild')")
+        response = await fixed.client.get("/named/-/muninn/search.json?q=raven")
+        assert [row["url"] for row in response.json()["rows"]] == ["/named/t/1"]
+    finally:
+        fixed.close()
+
+
+async def test_documents_without_relations_are_a_list(town: Any) -> None:
+    nodes = [{"table": "people", "label": "name", "text": "bio", "fts": "people_fts"}]
+    instance = town(graphs={"town": {"nodes": nodes}})
+    body = await get(instance, "q=bread")
+    assert body["edges"] == []
+    page = (await instance.client.get(f"{PATH}?q=bread")).text
+    assert "muninn-graph-data" not in page
+    assert "There are no edges" in page
+
+
 async def test_explain_tells_the_stages(town: Any) -> None:
     instance = town()
     assert "stages" not in await get(instance, "q=bread")
@@ -232,6 +293,7 @@ async def test_without_hops_there_are_matches_alone(town: Any) -> None:
         ("type_weights=taught", "type_weights must be a JSON object of edge types and weights"),
         ("type_weights=[1]", "type_weights must be a JSON object of edge types and weights"),
         ("edge_table=_muninn_graphs", "'edge_table' must be an edge table of the graph"),
+        ("reranker=none&rerank_top=101", "rerank_top must be at most 100, got 101"),
         ("rank_by=beauty", "'rank_by' must be one of ppr, score"),
         ("reranker=none-such", "reranker 'none-such' cannot be chosen: none is configured"),
         ("_where=id+<", "where"),
