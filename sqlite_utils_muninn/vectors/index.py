@@ -192,6 +192,7 @@ class Index:
     def load(self, source: Source, position: Position) -> None:
         """Take what `source` sees, which is the table at `position`."""
         if not self._restore(source, position):
+            self.saved = None
             graph, refused = _read(source, self.dimensions, self.options)
             # Only now: an interrupt while reading leaves the index as it was.
             self._take(graph, position)

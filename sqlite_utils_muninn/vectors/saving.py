@@ -8,10 +8,13 @@ read again by whoever opens it.
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ..bridge import SQLError
+from . import building, saved
 from . import index as index_module
-from . import saved
 from .index import Index
 from .shared import connection, shared_index, transactions
 
@@ -55,10 +58,11 @@ def catch_up(storage: Storage) -> None:
     index = connection(storage.db).indexes.get((storage.schema, storage.id))
     if index is None or not index.graph.linked or index.position is None:
         return
-    position = storage.position()
-    if position is not None and position.seq - index.position.seq > CHANGES // 4:
-        with index.hold(storage.check):
-            index.reach(storage, position, advance=True)
+    with suppress(SQLError):  # nothing depends on it
+        position = storage.position()
+        if position is not None and position.seq - index.position.seq > CHANGES // 4:
+            with index.hold(storage.check):
+                index.reach(storage, position, advance=True)
 
 
 def save_now(storage: Storage, options: GraphOptions) -> None:
@@ -77,13 +81,15 @@ def save_now(storage: Storage, options: GraphOptions) -> None:
             if index.graph.dead > len(index.graph) // 10:
                 index.graph.core.compact()
             left = index.graph.link(LINKED_AT_ONCE)
+        if index.waiting:
+            time.sleep(building.PAUSE)
         storage.check()
     with index.hold(storage.check):
-        rows = saved.dump(index)
+        rows = None if storage.has_saved(index) else saved.dump(index)
     if rows:
         storage.save(rows)
-        storage.prune(1)
         index.saved = position
+    storage.prune(1)
 
 
 def _index_at(storage: Storage, options: GraphOptions, position: index_module.Position) -> Index:

@@ -31,6 +31,7 @@ from .sqlite_vec import load_sqlite_vec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .index import Index
     from .options import Column, GraphOptions
     from .saved import Saved
 
@@ -245,6 +246,14 @@ class Storage:
         self.db.execute(f"DELETE FROM {self.name('edges')}")
         for number, row in enumerate(rows):
             self.db.execute(f"INSERT INTO {self.name('edges')} VALUES (?, ?)", (number, row))
+
+    def has_saved(self, index: Index) -> bool:
+        """Whether the saved index says that it is this one, as it stands."""
+        head, core = claim(self._saved_head()), index.graph.core
+        if head is None or index.position is None:
+            return False
+        there = (head.seq, head.tag, head.nodes, head.linked)
+        return there == (*index.position, core.nodes, core.linked)
 
     def saved(self, dimensions: int, options: GraphOptions) -> Saved | None:
         """The saved index, if there is one that is whole."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sqlite_utils_muninn.vectors import metric
+from sqlite_utils_muninn.vectors import _hnsw, metric
 from sqlite_utils_muninn.vectors.engine import FLOATS, Graph, Search, Shape, shape_for
 from sqlite_utils_muninn.vectors.options import METRICS, GraphOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.floats(-9, 9, width=32)
 matrices = st.integers(1, 5).flatmap(
@@ -159,6 +162,32 @@ def test_the_same_rows_make_the_same_graph() -> None:
             graph.link(step)
         snapshots.append(graph.core.snapshot_read(0, graph.core.snapshot_size()))
     assert snapshots[0] == snapshots[1]
+
+
+@pytest.fixture
+def _best_loops() -> Iterator[None]:
+    yield
+    _hnsw.use_loops(None)
+
+
+@pytest.mark.usefixtures("_best_loops")
+@pytest.mark.parametrize("dimensions", [1, 3, 63, 64, 65, 384])
+@pytest.mark.parametrize("codes", [0, FLOATS])
+@pytest.mark.parametrize("kind", METRICS)
+def test_every_cpu_makes_the_same_graph(kind: str, codes: int, dimensions: int) -> None:
+    matrix = clustered(300, dimensions)
+    made = set()
+    for name in ("plain", "avx2", "avx512-vnni"):
+        try:
+            assert _hnsw.use_loops(name) == name
+        except ValueError:
+            continue  # this one has them not
+        graph, _ = graph_of(kind, matrix, codes, m=4, ef_construction=20)
+        graph.link(250)
+        found = [graph.scan(Search(query, 5)) for query in matrix[:20]]
+        answers = b"".join(b"" if ids is None else ids.tobytes() for ids in found)
+        made.add((graph.core.snapshot_read(0, graph.core.snapshot_size()), answers))
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("m", [2, 5, 32])

@@ -118,32 +118,54 @@ FLOAT_LOOPS(avx2, __attribute__((target("avx2"))))
 
 /* ---- The choice ---- */
 
-static Loops loops = {"plain", bytes_plain, dot_plain, square_plain};
+static const Loops every[] = {
+    {"plain", bytes_plain, dot_plain, square_plain},
+#ifdef HAS_X86
+    {"avx2", bytes_avx2, dot_avx2, square_avx2},
+    {"avx512-vnni", bytes_vnni, dot_avx2, square_avx2},
+#endif
+};
 
-void distance_choose(void)
+static const Loops *loops = &every[0];
+
+static int is_supported(const char *name)
 {
 #ifdef HAS_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2")) {
-        Loops avx2 = {"avx2", bytes_avx2, dot_avx2, square_avx2};
-        loops = avx2;
-        if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni")) {
-            loops.name = "avx512-vnni";
-            loops.bytes = bytes_vnni;
-        }
+    if (strcmp(name, "avx2") == 0) {
+        return __builtin_cpu_supports("avx2");
+    }
+    if (strcmp(name, "avx512-vnni") == 0) {
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vnni");
     }
 #endif
+    return strcmp(name, "plain") == 0;
+}
+
+/* Chooses the loops of that name, for indexes that are made from now on; NULL: the best. Returns
+ * whether this CPU has them. */
+int distance_choose(const char *name)
+{
+    int found = 0;
+    for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+        if ((name == NULL || strcmp(name, every[i].name) == 0) && is_supported(every[i].name)) {
+            loops = &every[i];
+            found = 1;
+        }
+    }
+    return found;
 }
 
 const char *distance_name(void)
 {
-    return loops.name;
+    return loops->name;
 }
 
 Distance distance_of(int kind, int metric)
 {
     if (kind == CODES_BYTE) {
-        return loops.bytes;
+        return loops->bytes;
     }
-    return metric == METRIC_PRODUCT ? loops.dot : loops.square;
+    return metric == METRIC_PRODUCT ? loops->dot : loops->square;
 }

@@ -119,7 +119,7 @@ typedef struct {
 } Collector;
 
 /* distance.c */
-void distance_choose(void);
+int distance_choose(const char *name);
 const char *distance_name(void);
 Distance distance_of(int kind, int metric);
 

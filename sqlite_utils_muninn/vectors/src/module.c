@@ -530,6 +530,20 @@ static PyObject *module_checksum(PyObject *module, PyObject *given)
     return PyLong_FromUnsignedLongLong(sum);
 }
 
+/* use_loops(name) -> the loops in use: tests compare them, which must not differ. */
+static PyObject *module_use_loops(PyObject *module, PyObject *given)
+{
+    const char *name = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(given, "|z", &name)) {
+        return NULL;
+    }
+    if (!distance_choose(name)) {
+        return PyErr_Format(PyExc_ValueError, "this CPU has no loops called %s", name);
+    }
+    return PyUnicode_FromString(distance_name());
+}
+
 /* ---- Exact distances ---- */
 
 typedef struct {
@@ -683,6 +697,7 @@ static PyType_Spec index_spec = {
 
 static PyMethodDef functions[] = {
     {"checksum", module_checksum, METH_VARARGS, "checksum(seed, bytes) -> int"},
+    {"use_loops", module_use_loops, METH_VARARGS, "use_loops(name or None) -> name"},
     {"distances", module_distances, METH_VARARGS, "distances(metric, query, vectors) -> float64"},
     {"rank", module_rank, METH_VARARGS,
      "rank(metric, query, ids, vectors, most, within, beyond) -> ids, distances, places"},
@@ -695,11 +710,10 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__hnsw(void)
 {
-    distance_choose();
+    distance_choose(NULL);
     PyObject *module = PyModule_Create(&definition);
     PyObject *type = module ? PyType_FromSpec(&index_spec) : NULL;
-    if (type == NULL || PyModule_AddObjectRef(module, "Index", type) < 0 ||
-        PyModule_AddStringConstant(module, "loops", distance_name()) < 0) {
+    if (type == NULL || PyModule_AddObjectRef(module, "Index", type) < 0) {
         Py_XDECREF(type);
         Py_XDECREF(module);
         return NULL;
