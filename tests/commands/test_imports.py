@@ -161,6 +161,7 @@ def vec_file(path: Path, statements: list[tuple[str, Any]]) -> None:
     """A file that sqlite-vec itself writes."""
     with closing(connect(path, isolation_level=None)) as conn:
         load_sqlite_vec(attach(conn))
+        conn.execute("PRAGMA synchronous = OFF")
         for sql, rows in statements:
             conn.executemany(sql, rows) if rows else conn.execute(sql)
 
