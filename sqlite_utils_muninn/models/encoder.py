@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sqlite_utils_muninn.models import llama
 from sqlite_utils_muninn.models.errors import Aborted, ModelFileError
 from sqlite_utils_muninn.models.files.tensors import READABLE, Tensors, type_of
 from sqlite_utils_muninn.models.limits import limits
@@ -33,6 +34,9 @@ TOKENS = 512
 """Texts and tokens of a batch. Measured with MiniLM and texts of 20 tokens, texts a second on one
 core: 755 one by one, 1,090 in fours, 1,280 in twenties and forties, 1,160 in 160.
 """
+
+WORDPIECE = "bert"
+"""GGUF's name of the tokenizer that `wordpiece.py` has."""
 
 LEAST_AGREEMENT, LEAST_OF_SCORES = 0.985, 0.99
 """With llama.cpp, in the worst of a few texts: cosine of vectors; scores within a hundredth."""
@@ -77,15 +81,18 @@ def instructions() -> tuple[str, ...]:
 def serves(header: Header, pooling: str, agrees: float | None) -> bool:
     """Whether a file is computed here: wanted, possible on this CPU, and near llama.cpp.
 
-    `agrees` is what the trial run of the file found.
+    `agrees` is what the trial run of the file found. Where llama.cpp is not installed there is
+    nothing to be near to: then every file is computed here that can be.
     """
     if limits.encoder == "llama.cpp" or limits.gpu_layers or not instructions():
         return False
-    if limits.encoder != "int8" and (
-        header.quantization in _UNQUANTIZED or not is_near(pooling, agrees)
-    ):
+    if not is_known(header, pooling):
         return False
-    return is_known(header, pooling)
+    if not llama.is_installed():
+        return header.tokenizer == WORDPIECE
+    if limits.encoder == "int8":
+        return True
+    return header.quantization not in _UNQUANTIZED and is_near(pooling, agrees)
 
 
 def is_near(pooling: str, agrees: float | None) -> bool:
@@ -121,7 +128,7 @@ def is_known(header: Header, pooling: str) -> bool:
     if header.architecture != "bert" or pooling not in ("mean", "cls", "rank"):
         return False
     try:
-        shape = _Shape(header)
+        shape = Shape(header)
         expected = shape.tensors(pooling)
     except (TypeError, ValueError, KeyError):
         return False
@@ -141,7 +148,7 @@ def _shape_of(tensor: Tensor) -> tuple[int, ...]:
     return tuple(reversed(tensor.shape))
 
 
-class _Shape:
+class Shape:
     """The sizes that a header gives, and the tensors that follow from them."""
 
     def __init__(self, header: Header) -> None:
@@ -188,6 +195,10 @@ class _Shape:
             found |= self._classifier()
         return found
 
+    def width_of(self, pooling: str) -> int:
+        """Return the length of an embedding, or of a reranker the number of its scores."""
+        return self.outputs if pooling == "rank" else self.width
+
     def optional(self) -> dict[str, tuple[int, ...]]:
         types = {"token_types.weight": (self.types, self.width)} if self.types else {}
         return {**types, **(self._classifier() if self.outputs else {})}
@@ -218,7 +229,7 @@ class Encoder:
         self._library = _library()
         self._path = header.path
         self.pooling = pooling
-        self._shape = shape = _Shape(header)
+        self._shape = shape = Shape(header)
         tensors = Tensors(header)
         self.embeddings = tensors.rows("token_embd.weight")
         self.positions = tensors.whole("position_embd.weight")
@@ -228,7 +239,7 @@ class Encoder:
         if pooling == "rank":
             names = ("cls.weight", "cls.bias", "cls.output.weight", "cls.output.bias")
             self._classifier = tuple(self._finite(tensors, name) for name in names)
-        self.width = shape.outputs if pooling == "rank" else shape.width
+        self.width = shape.width_of(pooling)
         self._handle = self._library.muninn_encoder_new(
             shape.layers, shape.width, shape.heads, shape.inner, shape.epsilon
         )

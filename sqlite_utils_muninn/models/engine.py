@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from sqlite_utils_muninn.models.files.header import Header
     from sqlite_utils_muninn.models.llama import Context, Weights
+    from sqlite_utils_muninn.models.wordpiece import WordPiece
 
     AnyContext = Context | encoder.EncoderContext
+    AnyWeights = Weights | WordPiece
 
 SMALLEST = 256  # tokens; contexts have this size or a power of two above it
 KEPT = 2048
@@ -59,7 +61,7 @@ class Engine:
         """Begin without weights. What there was is left alone: after a fork it is not ours."""
         self._loading = threading.Lock()
         self._state = threading.Condition()
-        self._weights: Weights | None = None
+        self._weights: AnyWeights | None = None
         self._encoder: encoder.Encoder | None = None
         self._is_reserved = False
         self._idle: list[AnyContext] = []
@@ -77,6 +79,11 @@ class Engine:
     def is_int8(self) -> bool:
         """Whether this file is computed by `encoder.py`: decided when it is loaded."""
         return self._encoder is not None
+
+    @property
+    def needs_llama(self) -> bool:
+        """Whether this file can be used only where llama-cpp-python is installed."""
+        return not encoder.serves(self.header, self.pooling, self.agreement)
 
     @property
     def computed_by(self) -> str:
@@ -99,7 +106,7 @@ class Engine:
         return self._weights is not None or self._is_reserved
 
     @contextlib.contextmanager
-    def weights(self) -> Iterator[Weights]:
+    def weights(self) -> Iterator[AnyWeights]:
         """Lend the weights, loading them if need be; they stay as long as somebody has them.
 
         Raises ModelFileError where the file cannot be loaded, LlamaMissingError.
@@ -114,7 +121,7 @@ class Engine:
                 self.last_used = time.monotonic()
                 self._state.notify_all()
 
-    def _load(self) -> Weights:
+    def _load(self) -> AnyWeights:
         with self._loading:
             if self._closed:
                 raise ModelFileError("models cannot be used while the process ends")
@@ -126,17 +133,18 @@ class Engine:
                     self._is_reserved = False
             return self._weights
 
-    def _read(self) -> Weights:
+    def _read(self) -> AnyWeights:
         from sqlite_utils_muninn.models.llama import Weights
 
-        is_int8 = encoder.serves(self.header, self.pooling, self.agreement)
-        weights = Weights(self.header.path, limits.gpu_layers, vocabulary_only=is_int8)
-        if is_int8:
-            try:
-                self._encoder = encoder.Encoder(self.header, self.pooling)
-            except BaseException:
-                weights.close()
-                raise
+        if not encoder.serves(self.header, self.pooling, self.agreement):
+            return Weights(self.header.path, limits.gpu_layers)
+        made = encoder.Encoder(self.header, self.pooling)
+        try:
+            weights = _vocabulary(self.header)
+        except BaseException:
+            made.close()
+            raise
+        self._encoder = made
         return weights
 
     @contextlib.contextmanager
@@ -149,7 +157,7 @@ class Engine:
             finally:
                 self._give_back(context)
 
-    def _take(self, weights: Weights, tokens: int, check: Callable[[], None]) -> AnyContext:
+    def _take(self, weights: AnyWeights, tokens: int, check: Callable[[], None]) -> AnyContext:
         with self._state:
             self._wait_in_line(check)
             fitting = [context for context in self._idle if context.size >= tokens]
@@ -169,11 +177,12 @@ class Engine:
                     self._busy.add(made)
         return made
 
-    def _make(self, weights: Weights, tokens: int) -> AnyContext:
+    def _make(self, weights: AnyWeights, tokens: int) -> AnyContext:
         if self._encoder:
             return encoder.EncoderContext(self._encoder)
-        from sqlite_utils_muninn.models.llama import Context
+        from sqlite_utils_muninn.models.llama import Context, Weights
 
+        assert isinstance(weights, Weights)
         return Context(weights, size_for(tokens), self.pooling)
 
     def _wait_in_line(self, check: Callable[[], None]) -> None:
@@ -249,6 +258,20 @@ class Engine:
                 self._state.wait(_POLL)
             if not self._users:
                 self._free()
+
+
+def _vocabulary(header: Header) -> AnyWeights:
+    """Return what tokenizes for the encoder: our own code where it can, else llama.cpp."""
+    from sqlite_utils_muninn.models.llama import Weights, is_installed
+    from sqlite_utils_muninn.models.wordpiece import WordPiece
+
+    try:
+        if header.tokenizer == encoder.WORDPIECE:
+            return WordPiece(header)
+    except ModelFileError:
+        if not is_installed():
+            raise
+    return Weights(header.path, vocabulary_only=True)
 
 
 def llama_sequences() -> int:

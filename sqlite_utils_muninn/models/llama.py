@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sqlite_utils_muninn.models import tokenizing
 from sqlite_utils_muninn.models.errors import Aborted, ModelFileError
 from sqlite_utils_muninn.models.files.ggml import POOLING_NUMBERS
 
@@ -37,7 +38,6 @@ _FLASH_ATTENTION_AUTO = -1
 _ERROR, _CONTINUED = 4, 5  # log levels
 _INT32 = ctypes.POINTER(ctypes.c_int32)
 _MAX_TEXT = (1 << 31) - 1
-_CUT_MARGIN = 64  # tokens
 
 
 class LlamaMissingError(ImportError):
@@ -64,6 +64,11 @@ def library() -> Any:
     llama_cpp.llama_log_set(_log_callback(llama_cpp), None)
     llama_cpp.llama_backend_init()
     return llama_cpp
+
+
+def is_installed() -> bool:
+    """Whether llama-cpp-python is here, without importing it."""
+    return find_spec("llama_cpp") is not None
 
 
 def _bindings() -> Any:
@@ -127,6 +132,8 @@ def silence_for_exit() -> None:
 
     `abs` of the C library stands in: a function that does nothing with the level it is handed.
     """
+    if not library.cache_info().currsize:  # nobody needed llama.cpp
+        return
     lib = library()
     nothing = ctypes.cast(_c_library().abs, lib.llama_log_callback)
     lib.llama_log_set(nothing, None)
@@ -215,30 +222,12 @@ class Weights:
             room = -count
 
     def encode(self, text: str, limit: int) -> tuple[np.ndarray, bool]:
-        """Return at most `limit` token ids of a text, and whether that cut it.
-
-        The special tokens at its end stay. Of a text that is far too long only the part that
-        matters is tokenized: a megabyte costs what the context costs.
-        """
-        ids = self._enough(text, limit, special=True)
-        if len(ids) <= limit:
-            return ids, False
-        return np.concatenate([ids[: limit - self.ending], ids[len(ids) - self.ending :]]), True
+        """Return at most `limit` token ids of a text, and whether that cut it."""
+        return tokenizing.encode(self, text, limit)
 
     def encode_plain(self, text: str, limit: int) -> tuple[np.ndarray, bool]:
         """Do as `encode` does, with no special token around the text."""
-        ids = self._enough(text, limit, special=False)
-        return ids[:limit], len(ids) > limit
-
-    def _enough(self, text: str, limit: int, *, special: bool) -> np.ndarray:
-        """Return all tokens of a text, or clearly more than `limit` of them."""
-        characters = 16 * limit
-        while True:
-            ids = self._tokenize(text[:characters], special=special, control=False)
-            # Tokens near a cut differ from those of the whole text, so they must not be used.
-            if characters >= len(text) or len(ids) > limit + _CUT_MARGIN:
-                return ids
-            characters *= 4
+        return tokenizing.encode_plain(self, text, limit)
 
     def _count_ending(self) -> int:
         """Return the length of what the ids of two texts end in, beyond what they start with."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from sqlite_utils_muninn.models.engine import AnyWeights
     from sqlite_utils_muninn.models.files.header import Header
-    from sqlite_utils_muninn.models.llama import Weights
 
 TEMPLATE = "rerank"
 QUERY, DOCUMENT = "{query}", "{document}"
@@ -30,7 +30,7 @@ class Pairs:
     Tokens stand in the order before, document, after.
     """
 
-    weights: Weights
+    weights: AnyWeights
     before: np.ndarray
     lead: str
     """Text of the prompt that runs into the document without a special token between."""
@@ -50,7 +50,7 @@ class Pairs:
         return np.concatenate([self.before, ids, self.after]), cut
 
 
-def pairs_of(weights: Weights, header: Header, query: str, limit: int) -> tuple[Pairs, bool]:
+def pairs_of(weights: AnyWeights, header: Header, query: str, limit: int) -> tuple[Pairs, bool]:
     """Return what joins documents to a query, and whether the query was cut.
 
     A query may take half of `limit`, so that there is room for documents.
@@ -61,7 +61,7 @@ def pairs_of(weights: Weights, header: Header, query: str, limit: int) -> tuple[
     return _prompted(weights, template, query, limit)
 
 
-def _joined(weights: Weights, header: Header, query: str, limit: int) -> tuple[Pairs, bool]:
+def _joined(weights: AnyWeights, header: Header, query: str, limit: int) -> tuple[Pairs, bool]:
     ids, cut = weights.encode_plain(query, limit // 2)
     end = [weights.end] if weights.adds_end else []
     separator = [weights.separator] if _doubles_separator(weights, header) else []
@@ -70,7 +70,7 @@ def _joined(weights: Weights, header: Header, query: str, limit: int) -> tuple[P
     return Pairs(weights, before, "", "", np.array(end, np.int32), limit), cut
 
 
-def _doubles_separator(weights: Weights, header: Header) -> bool:
+def _doubles_separator(weights: AnyWeights, header: Header) -> bool:
     """Whether two separators stand between query and document, as RoBERTa has it.
 
     Where a file does not say, its vocabulary does: a unigram one (`t5`) is XLM-RoBERTa's.
@@ -80,7 +80,7 @@ def _doubles_separator(weights: Weights, header: Header) -> bool:
     return weights.adds_separator or header.tokenizer == "t5"
 
 
-def _prompted(weights: Weights, template: str, query: str, limit: int) -> tuple[Pairs, bool]:
+def _prompted(weights: AnyWeights, template: str, query: str, limit: int) -> tuple[Pairs, bool]:
     """Fill in a prompt. Control tokens count in the prompt alone, never in what is filled in."""
     ids, cut = weights.encode_plain(query, limit // 2)
     if cut:
@@ -96,7 +96,7 @@ def _prompted(weights: Weights, template: str, query: str, limit: int) -> tuple[
     return Pairs(weights, before, lead, trail, after, limit), cut
 
 
-def _split(weights: Weights, template: str) -> list[str]:
+def _split(weights: AnyWeights, template: str) -> list[str]:
     """Return a prompt as plain text, control token, plain text, ..."""
     tokens = weights.tokenize_plain(template, control=True)
     controls = {
@@ -110,7 +110,7 @@ def _split(weights: Weights, template: str) -> list[str]:
     return re.split(f"({'|'.join(longest_first)})", template)
 
 
-def _tokens(weights: Weights, parts: list[str], query: str, first: int) -> np.ndarray:
+def _tokens(weights: AnyWeights, parts: list[str], query: str, first: int) -> np.ndarray:
     """Return the tokens of parts; those with an odd number, counted from `first`, are control."""
     ids = [
         weights.tokenize_plain(part, control=True)

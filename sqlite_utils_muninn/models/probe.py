@@ -138,8 +138,13 @@ def _machine() -> str:
 
 
 def _tried(header: Header) -> Probed | ProbeError:
-    from sqlite_utils_muninn.models.llama import library
+    from sqlite_utils_muninn.models import encoder
+    from sqlite_utils_muninn.models.llama import is_installed, library
 
+    if not is_installed() and encoder.serves(header, header.pooling, None):
+        # No native code reads the file itself then: there is nothing to try in another process.
+        width = encoder.Shape(header).width_of(header.pooling)
+        return Probed(sha256_of(header.path), width, header.pooling)
     library()  # raises where llama-cpp-python is missing, which is no fault of the file
     try:
         found = _run(header.path)

@@ -37,7 +37,8 @@ def why_not(conn: Any, model: str) -> str | None:
     if db is None or "host" not in db.state:
         return None
     try:
-        if isinstance(lookup(db, db.state["host"], model), Model):
+        found = lookup(db, db.state["host"], model)
+        if isinstance(found, Model) and found.engine.needs_llama:
             library()
     except (UnknownNameError, LlamaMissingError) as error:
         return str(error)

@@ -455,7 +455,11 @@ def test_without_llama_everything_registers_and_says_what_to_install(
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "MUNINN_ENCODER": "llama.cpp",  # as where the CPU or the model wants it
+        },
     )
     lines = done.stdout.splitlines()
     assert lines[0] == "[('m', 384)]"

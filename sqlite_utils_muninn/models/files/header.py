@@ -18,7 +18,7 @@ from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.models.files import ggml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 MAGIC = b"GGUF"
@@ -162,6 +162,20 @@ def read_header(path: Path) -> Header:
     return header
 
 
+def read_arrays(path: Path, keys: Collection[str]) -> dict[str, tuple[Any, ...]]:
+    """Return arrays of a file's metadata whole, which `read_header` only counts.
+
+    Raises as it does.
+    """
+    with path.open("rb") as file:
+        try:
+            found = _Reader(file, path, whole=keys).header()
+        except (ValueError, TypeError, KeyError, OverflowError, struct.error) as error:
+            raise HeaderError(f"failed to load {path}: {_brief(str(error))}") from error
+    values = {key: found.metadata.get(key) for key in keys}
+    return {key: value.items for key, value in values.items() if isinstance(value, Array)}
+
+
 def _brief(said: str) -> str:
     """Return an error's words; names in a damaged file may have 65,536 characters."""
     half = MAX_SAID // 2
@@ -189,7 +203,9 @@ def _check_model(header: Header) -> None:
 class _Reader:
     """Reads forward through a header, never past the file's end or the limits above."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, whole: Collection[str] = ()) -> None:
+        """`whole` are the keys of arrays whose items are kept, however many they are."""
+        self.whole = whole
         self.file = file
         self.path = path
         self.size = os.fstat(file.fileno()).st_size
@@ -264,43 +280,52 @@ class _Reader:
         if kind == _STRING:
             return self.string(what)
         if kind == _ARRAY:
-            return self.array(what)
+            return self.array(what, MAX_HEADER if key in self.whole else KEPT_ITEMS)
         raise ValueError(f"{what} has unknown type {kind}")
 
-    def array(self, what: str) -> Array:
+    def array(self, what: str, most: int) -> Array:
+        """Return an array, with its items where they are no more than `most`."""
         kind = self.number("<I", what)
         length = self.number("<Q", what)
         if kind == _STRING:
-            return self.string_array(what, length)
+            return self.string_array(what, length, most)
         if kind not in _NUMBERS:  # arrays of arrays too: no model has them, llama.cpp reads none
             raise ValueError(f"{what} is an array of type {kind}, which cannot be read")
         form = _NUMBERS[kind]
         data = self.take(length * struct.calcsize(form), what)
-        if length > KEPT_ITEMS:
+        if length > most:
             return Array(length)
         return Array(length, tuple(item for (item,) in struct.iter_unpack(form, data)))
 
-    def string_array(self, what: str, length: int) -> Array:
+    def string_array(self, what: str, length: int, most: int) -> Array:
         if length * 8 > self.limit - self.file.tell():
             raise ValueError(self.cut_off(what, self.file.tell()))
-        if length <= KEPT_ITEMS:
-            return Array(length, tuple(self.string(what) for _ in range(length)))
-        self.skip_strings(length, what)
-        return Array(length)
+        strings = self.strings(length, what)
+        if length > most:
+            for _ in strings:
+                pass
+            return Array(length)
+        return Array(length, tuple(string.decode("utf-8", "replace") for string in strings))
 
-    def skip_strings(self, count: int, what: str) -> None:
-        """Go behind so many strings; vocabularies have too many for a read or two of each."""
+    def strings(self, count: int, what: str) -> Iterator[bytes]:
+        """Yield so many strings; vocabularies have too many for a read or two of each."""
         data, start, place = b"", 0, self.file.tell()
         for _ in range(count):
             if place + 8 > start + len(data):
                 self.file.seek(place)
-                data, start = self.file.read(min(_PORTION, self.limit - place)), place
+                data = self.file.read(min(_PORTION, self.limit - place))
+                start = place
                 if len(data) < 8:
                     raise ValueError(self.cut_off(what, place))
             (length,) = _LENGTH.unpack_from(data, place - start)
             place += 8
             if length > self.limit - place:
                 raise ValueError(self.cut_off(what, place))
+            if place + length > start + len(data):
+                self.file.seek(place)
+                data = self.file.read(min(max(_PORTION, length), self.limit - place))
+                start = place
+            yield data[place - start : place - start + length]
             place += length
         self.file.seek(place)
 

@@ -30,7 +30,7 @@ from sqlite_utils_muninn.models.sql.unless import Unless
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration, Query
-    from sqlite_utils_muninn.models.llama import Weights
+    from sqlite_utils_muninn.models.engine import AnyWeights
     from sqlite_utils_muninn.settings import Host
 
 DEFAULT = "default"
@@ -146,7 +146,7 @@ def _tokens(host: Host) -> list[Declaration]:
     ]
 
 
-def _checked(weights: Weights, caller: str, token: int) -> int:
+def _checked(weights: AnyWeights, caller: str, token: int) -> int:
     if not 0 <= token < weights.vocabulary_size:
         last = weights.vocabulary_size - 1
         raise ValueError(f"{caller}: token must be 0 to {last}, got {token}")
@@ -234,7 +234,7 @@ def _chunk_columns(
 class _Counter:
     """Counts the tokens of a text, special ones left out."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: AnyWeights) -> None:
         self.weights = weights
         self.special = len(weights.tokenize(""))
 
