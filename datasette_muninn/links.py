@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from .graphs import declared_graphs
+from .graph_search.graphs import declared_graphs
 from .permissions import derived_of
 from .search import searchable
 from .settings import settings_of

@@ -1,1 +1,1 @@
-"""Where the nodes of a small graph are drawn: arrays in, positions out."""
+"""Drawing an answer: distances, forces and room for labels are arrays; pages get nodes and SVG."""

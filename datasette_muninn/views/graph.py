@@ -12,24 +12,24 @@ from datasette.utils import add_cors_headers
 
 from ..asked import NONE, Asked, RefusedError, read
 from ..database_settings import database_settings
-from ..facets import edge_types, node_types
-from ..graph_form import choices, options, what_is_set
-from ..graph_search import search_graph
+from ..drawing.svg import picture
+from ..graph_search.answering import search_graph
+from ..graph_search.facets import edge_types, node_types
+from ..graph_search.form import choices, options, what_is_set
+from ..graph_search.waiting import waiting_rows
 from ..inference import BusyError
 from ..links import search_url
 from ..settings import settings_of
-from ..svg import picture
-from ..waiting import waiting_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from datasette.app import Datasette
 
-    from ..facets import Choice
-    from ..graph_search import Result
-    from ..graphs import Shown
-    from ..waiting import Waiting
+    from ..graph_search.answering import Result
+    from ..graph_search.facets import Choice
+    from ..graph_search.graphs import Shown
+    from ..graph_search.waiting import Waiting
 
 
 @dataclass

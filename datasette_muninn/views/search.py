@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from datasette.resources import DatabaseResource
 from datasette.utils.asgi import NotFound
 
-from ..graphs import declared_graphs, proposed_graph
+from ..graph_search.graphs import declared_graphs, proposed_graph
 from ..search import searchable
 from .graph import search_graphs
 from .tables import search_tables
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datasette.app import Datasette
     from datasette.utils.asgi import Response
 
-    from ..graphs import Shown
+    from ..graph_search.graphs import Shown
 
 
 async def search(request: Any, datasette: Datasette) -> Response:

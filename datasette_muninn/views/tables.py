@@ -10,7 +10,7 @@ from datasette import Response
 from datasette.utils import add_cors_headers
 
 from ..asked import DEFAULT_SIZE, RefusedError, read_query, read_size
-from ..graphs import proposed_graph
+from ..graph_search.graphs import proposed_graph
 from ..inference import BusyError
 from ..links import search_url
 from ..search import Result, searchable

@@ -14,10 +14,10 @@ import pytest
 
 import datasette_muninn
 from datasette_muninn.drawing.distances import APART, components, hops
+from datasette_muninn.drawing.drawn import COLOURS, draw
 from datasette_muninn.drawing.layout import MOST, layout
 from datasette_muninn.drawing.stress import place, stress
-from datasette_muninn.drawn import COLOURS, draw
-from datasette_muninn.found import ids_of
+from datasette_muninn.graph_search.found import ids_of
 from sqlite_utils_muninn.search.answer import Answer, Edge, Node, Row, Via
 
 BOX = (110.0, 40.0)

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, field
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from .drawing.layout import MOST, layout
-from .found import key_of
-from .search import shorten
+from ..graph_search.found import key_of
+from ..search import shorten
+from .layout import MOST, layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlite_utils_muninn.search.answer import Answer, Edge, Node, Step
 
-    from .found import Key
+    from ..graph_search.found import Key
 
 MOST_EDGES = 3_000
 COLOURS = 8

@@ -6,7 +6,7 @@ import base64
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .search import SNIPPET, shorten
+from ..search import SNIPPET, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from .database_settings import database_settings
-from .permissions import may_view
+from ..database_settings import database_settings
+from ..permissions import may_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -26,10 +26,10 @@ from sqlite_utils_muninn.search.binding import find_table
 from sqlite_utils_muninn.vectors.nearest import fingerprint_of, query_vector
 from sqlite_utils_muninn.vectors.tables import vector_tables
 
-from .drawn import draw
+from ..drawing.drawn import draw
+from ..inference import inference_of
+from ..settings import settings_of
 from .found import ids_of, key_of, rows_of
-from .inference import inference_of
-from .settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.settings import Host
     from sqlite_utils_muninn.vectors.embedder import Fingerprint
 
-    from .asked import Asked
-    from .drawn import Drawn
+    from ..asked import Asked
+    from ..drawing.drawn import Drawn
     from .found import Found, Key
     from .graphs import Shown
 

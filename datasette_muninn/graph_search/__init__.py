@@ -1,0 +1,1 @@
+"""Searching a knowledge graph for one visitor: which graphs, what is offered, what is answered."""
