@@ -61,6 +61,7 @@ def edge_betweenness(
         total = _brandes(way, sources, work, of_edges=True)
         pairs = graph.nodes * (graph.nodes - 1) if normalized and graph.nodes > 1 else 1
         total = total * _scale(graph.nodes, len(sources), pairs, direction, normalized=normalized)
+        work.need((100 if direction == "both" else 50) * len(way.targets), "the edges")
         return _by_edge(graph, way, total, direction)
 
     return graph.result(("edge_betweenness", direction, threshold, normalized), compute)
@@ -84,7 +85,7 @@ def _brandes(way: Neighbours, sources: np.ndarray, work: Work, *, of_edges: bool
     """Sum over sources, each thread over its share of them."""
     nodes, size = way.nodes, len(way.targets) if of_edges else way.nodes
     count = max(1, min(work.threads, len(sources)))
-    work.need(count * (48 * nodes + 8 * size), "the paths")
+    work.need(count * (48 * nodes + 8 * size) + 24 * (size + nodes), "the paths")
     totals = [np.zeros(size) for _ in range(count)]
     calls: list[tuple[Any, ...]] = [
         (

@@ -35,7 +35,7 @@ def connected_groups(
 
 
 def _number(kernel: str, *edges: np.ndarray, nodes: int, work: Work) -> Components:
-    work.need(12 * nodes, "the components")
+    work.need(36 * nodes, "the components")
     parent, label, size = (np.empty(nodes, np.int32) for _ in range(3))
     count = work.run(kernel, *edges, parent, label, size, steps=2 * len(edges[1]) + nodes)
     return Components(label, size[:count].copy())

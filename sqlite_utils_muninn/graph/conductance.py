@@ -37,7 +37,7 @@ def conductance(
     edge counts at both its ends; with 'forward' only at its source, with 'reverse' at its target.
     """
     weight = np.ones(graph.edges) if graph.weight is None else graph.weight
-    work.need(32 * graph.edges + 16 * graph.nodes, "the cuts")
+    work.need(100 * graph.edges + 64 * graph.nodes, "the cuts")
     pairs = np.sort(group.astype(np.int64) * graph.nodes + member)
     ends = {
         "forward": [(graph.source, graph.target)],

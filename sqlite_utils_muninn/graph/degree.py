@@ -27,7 +27,7 @@ class Degrees(NamedTuple):
 
 def degrees(graph: Graph, direction: str, work: Work, *, normalized: bool) -> Degrees:
     """Degrees, and the centrality: that of the direction, normalized divided by n - 1."""
-    work.need(32 * graph.nodes, "the degrees")
+    work.need(56 * graph.nodes + 8 * graph.edges, "the degrees")
     inward = np.bincount(graph.target, graph.weight, minlength=graph.nodes)
     outward = np.bincount(graph.source, graph.weight, minlength=graph.nodes)
     chosen = {"forward": outward, "reverse": inward, "both": inward + outward}[direction]

@@ -191,6 +191,8 @@ def _by_source(
 def _simplify(full: Neighbours, work: Work) -> Neighbours:
     """Make parallel edges one, of the least weight."""
     count = len(full.targets)
+    weighted = 0 if full.weights is None else 16
+    work.need(12 * full.nodes + (20 + weighted) * count, "the graph without parallel edges")
     offsets, mark = np.empty_like(full.offsets), np.full(full.nodes, -1, np.int32)
     targets, places = np.empty(count, np.int32), np.empty(count, np.int32)
     weights = None if full.weights is None else np.empty(count)

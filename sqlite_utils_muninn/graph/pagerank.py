@@ -58,7 +58,7 @@ def pagerank(
 def _iterate(into: Neighbours, personal: np.ndarray, walk: Walk, work: Work) -> np.ndarray:
     """Rank nodes; `into` are the edges by the node that they lead to."""
     nodes = into.nodes
-    work.need(40 * nodes, "the ranks")
+    work.need(72 * nodes + 8 * len(into.targets), "the ranks")
     out = np.bincount(into.targets, into.weights, minlength=nodes).astype(float)
     rank, scratch, share = personal.copy(), np.empty(nodes), np.empty(nodes)
     work.run(
@@ -94,6 +94,7 @@ def personalized_pagerank(
     personal = np.zeros(len(tree.nodes))
     for node, weight in seeds.items():
         personal[inside[node]] += weight
+    work.need(into.nbytes + 96 * into.nodes + 16 * graph.nodes, "the ball and its ranks")
     rank = _iterate(into, personal / personal.sum(), walk, work)
     return Ball(tree.nodes, rank, tree.depth)
 
@@ -105,7 +106,7 @@ def _induced(
     ways = {"forward": "reverse", "reverse": "forward", "both": "both"}
     full = graph.neighbours(ways[walk.direction], work)
     count = int((full.offsets[nodes + 1] - full.offsets[nodes]).sum())
-    work.need(16 * count + 8 * len(nodes), "the ball")
+    work.need(16 * count + 32 * len(nodes) + 16 * graph.nodes, "the ball")
     offsets = np.empty(len(nodes) + 1, np.int64)
     targets, edges = np.empty(count, np.int32), np.empty(count, np.int32)
     weights = None if full.weights is None else np.empty(count)

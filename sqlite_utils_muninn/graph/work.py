@@ -38,6 +38,10 @@ def _nothing() -> None:
     pass
 
 
+def _no_bytes() -> int:
+    return 0
+
+
 @dataclass
 class Work:
     """What one call may use: `check` raises when it must stop, `memory` is in bytes."""
@@ -48,15 +52,19 @@ class Work:
     threads: int = 1
     is_aside: bool = False
     """Whether this thread is not the one that called SQLite's function, and may run kernels."""
+    held: Callable[[], int] = _no_bytes
+    """What the call holds already: its graph, and what was built from that."""
     _stop: Any = field(default_factory=lambda: np.zeros(1, np.int32))
 
     def need(self, size: int, what: str) -> None:
-        """Raise OverLimit when `size` bytes are more than the call may use."""
-        if self.memory is not None and size > self.memory:
-            raise OverLimit(
-                f"{self.caller}: {what} would take {megabytes(size)} of memory, "
-                f"at most {megabytes(self.memory)} are allowed here"
-            )
+        """Raise OverLimit when `size` bytes more are more than the call may use."""
+        if self.memory is None or (held := self.held()) + size <= self.memory:
+            return
+        beside = f" beside {megabytes(held)} for the graph" if held else ""
+        raise OverLimit(
+            f"{self.caller}: {what} would take {megabytes(size)} of memory{beside}, "
+            f"at most {megabytes(self.memory)} are allowed here"
+        )
 
     def run(self, kernel: str, *arguments: Any, steps: int) -> int:
         """Run one kernel of about so many steps and give its result."""

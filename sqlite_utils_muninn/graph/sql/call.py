@@ -123,6 +123,7 @@ class Call:
             graph = cache.load(self.db, statement, self.work)
         if not weights_may_be_negative:
             edge_table.check_not_negative(graph, self.name)
+        self.work.held = lambda: graph.nbytes
         return graph
 
     def _adjacency(self, table: Table, edges: EdgeTable) -> Graph | None:

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from sqlite_utils_muninn.bridge import Declaration
+    from sqlite_utils_muninn.bridge import Declaration, Dictionary
     from sqlite_utils_muninn.graph.graph import Graph
+    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
+
+
+STRIDE = 10_000
+"""Values between two questions whether to stop."""
 
 
 def surface(host: Host) -> list[Declaration]:
@@ -93,8 +98,6 @@ def _conductance(call: Call) -> Any:
 
 def _membership(call: Call, graph: Graph) -> tuple[list[Any], np.ndarray, np.ndarray, np.ndarray]:
     """Read groups: their ids, their sizes, and pairs of (group, node of the graph)."""
-    import numpy as np
-
     from sqlite_utils_muninn.bridge import Dictionary
     from sqlite_utils_muninn.graph.edge_table import find_column, find_table
 
@@ -107,16 +110,28 @@ def _membership(call: Call, graph: Graph) -> tuple[list[Any], np.ndarray, np.nda
     groups, members = call.db.columns(
         sql, (), ("code", "code"), dictionary=values, limit=call.work.memory or 0
     )
+    return call.work.aside(
+        lambda work: _grouped(graph, values, groups, members, work), steps=len(groups)
+    )
+
+
+def _grouped(
+    graph: Graph, values: Dictionary, groups: np.ndarray, members: np.ndarray, work: Work
+) -> tuple[list[Any], np.ndarray, np.ndarray, np.ndarray]:
+    import numpy as np
+
+    work.need(100 * len(groups) + 80 * len(values), "the groups")
     pairs = np.unique(groups.astype(np.int64) << 32 | members)
     groups, members = (pairs >> 32).astype(np.int64), (pairs & 0xFFFFFFFF).astype(np.int64)
     kinds, groups, size = np.unique(groups, return_inverse=True, return_counts=True)
-    nodes = np.array(list(_found(call, graph, values.take(range(len(values))))), np.int64)
+    nodes = np.fromiter(_found(graph, values, work), np.int64, len(values))
     inside = nodes[members] >= 0 if len(members) else np.zeros(0, bool)
     return values.take(kinds.tolist()), size, groups[inside], nodes[members][inside]
 
 
-def _found(call: Call, graph: Graph, values: list[Any]) -> Iterator[int]:
-    for number, value in enumerate(values):
-        if number % 20_000 == 0:
-            call.work.check()
-        yield graph.find(value)
+def _found(graph: Graph, values: Dictionary, work: Work) -> Iterator[int]:
+    """The node of each value, -1 where there is none."""
+    for start in range(0, len(values), STRIDE):
+        work.check()
+        for value in values.take(range(start, min(start + STRIDE, len(values)))):
+            yield graph.find(value)
