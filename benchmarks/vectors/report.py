@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.vectors import plots
+from benchmarks.vectors.asked import asked, at_recall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,9 @@ def write(results: dict[str, Any], directory: Path) -> None:
         "An empty cell: the subject does not offer it. Machines differ, and so do hours: compare "
         "within a table.",
         "",
+        "Made with `python -m benchmarks.vectors`, whose `--help` says where the peers' libraries "
+        "and the texts come from. [results.json](results.json) has every figure.",
+        "",
         *(f"- **{name}**: {text}" for name, text in ABOUT.items()),
         "",
         *_plot(drawn, "growth"),
@@ -62,6 +66,7 @@ def _size(size: str, about: dict[str, Any], found: Found, drawn: dict[str, str])
         f"At {about['commit']}; {about['machine']}, Python {about['python']}; "
         f"{about['rounds']} rounds.",
         "",
+        *_table("### What is asked", ("", "found", "reached"), asked(found)),
         *_plot(drawn, f"recall-{size}"),
         *_searches(found),
         *_plot(drawn, f"build-{size}"),
@@ -107,23 +112,6 @@ def _search(name: str, found: Found) -> list[str]:
         cells.append("not reached" if mine is None else f"{mine:,.0f}")
         cells.append("" if mine is None or not engine else f"{mine / engine:.1f} x")
     return cells
-
-
-def at_recall(measured: dict[str, Any], wanted: float) -> float | None:
-    """CPU time of a search at some recall: between two values of ef, along the line."""
-    rows = [row for row in measured.get("search", []) if "recall" in row]
-    below = [row for row in rows if row["recall"] < wanted]
-    above = [row for row in rows if row["recall"] >= wanted]
-    if not above:
-        return None
-    best = min(above, key=lambda row: row["cpu"])
-    under = max(
-        (r for r in below if r["cpu"] < best["cpu"]), key=lambda r: r["recall"], default=None
-    )
-    if under is None:
-        return float(best["cpu"])
-    share = (wanted - under["recall"]) / (best["recall"] - under["recall"])
-    return float(under["cpu"] + share * (best["cpu"] - under["cpu"]))
 
 
 # ---- Building, opening, memory ----

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.vectors import report, truth
+from benchmarks.vectors.asked import asked, at_recall
 from benchmarks.vectors.processes import Process
 from benchmarks.vectors.texts import definitions
 
@@ -79,10 +80,24 @@ def test_time_at_a_recall_lies_between_its_neighbours() -> None:
     def rows(*pairs: tuple[float, float]) -> dict[str, Any]:
         return {"search": [{"recall": recall, "cpu": cpu} for recall, cpu in pairs]}
 
-    assert report.at_recall(rows((0.9, 100), (1.0, 200)), 0.95) == pytest.approx(150)
-    assert report.at_recall(rows((0.9, 100)), 0.95) is None
+    assert at_recall(rows((0.9, 100), (1.0, 200)), 0.95) == pytest.approx(150)
+    assert at_recall(rows((0.9, 100)), 0.95) is None
     # A search that is slower and worse does not count.
-    assert report.at_recall(rows((0.9, 300), (1.0, 200)), 0.95) == 200
+    assert at_recall(rows((0.9, 300), (1.0, 200)), 0.95) == 200
+
+
+def test_what_is_asked_is_judged_by_the_figures() -> None:
+    search = [{"ef": None, "recall": 0.992, "cpu": 300}]
+    build = {"cpu_s": 2.0, "count": 10, "files": 23_001}
+    peer = {"search": [{"ef": 8, "recall": 0.99, "cpu": 100}], "build": {"cpu_s": 2.5}}
+    found = {"ours": {"search": search, "build": build}, "engine": peer, "hnswlib": peer}
+    rows = {what.partition(":")[0]: (value, reached) for what, value, reached in asked(found)}
+    assert rows == {
+        "recall@10 by default": ("0.9920", "yes"),
+        "at recall .99, of the engine's time": ("3.0 x", "no"),
+        "build, of hnswlib's CPU time": ("0.80 x", "yes"),
+        "file, bytes a vector": ("2,300", "no"),
+    }
 
 
 def test_a_report_of_what_failed_can_be_written(tmp_path: Path) -> None:
