@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 """The part of all that starts which may be left to walk on."""
-MOST_STEPS = 300_000
+MOST_STEPS = 200_000
 """Steps along edges after which it is left all the same."""
 CHEAP = 10
 """Edges are passed in the ball so many times as fast as a kernel's usual step."""
@@ -129,7 +129,7 @@ class Walk:
             *(np.empty(count, np.int32), np.zeros(count, np.uint8), np.empty(count)),
             steps=self.spread.steps // 2,
         )
-        hop = np.searchsorted(ends, np.arange(count), side="right")
+        hop = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
         self._field = Field(ways, self.weights, nodes, lent.place, hop, first, rank, strength)
         return self._field
 
