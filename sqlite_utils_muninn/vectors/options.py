@@ -85,7 +85,7 @@ def index_options(arguments: Sequence[str]) -> IndexOptions:
     return IndexOptions(
         dimensions=_dimensions(INDEX, "dimensions", given["dimensions"]),
         metadata=metadata,
-        **_graph(INDEX, given, L2),
+        **_graph(INDEX, given, COSINE),
     )
 
 

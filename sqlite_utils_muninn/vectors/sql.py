@@ -35,7 +35,7 @@ _GRAPH = (
 _METADATA = "A column that searches can be narrowed by; any number of them."
 INDEX_PARAMETERS = (
     Parameter("dimensions", help="Length of a vector."),
-    Parameter("metric", "l2", help="l2 (squared), cosine or inner_product (negative)."),
+    Parameter("metric", "cosine", help="cosine, l2 (squared) or inner_product (negative)."),
     Parameter("+name TYPE", None, help=_METADATA),
     *_GRAPH,
 )

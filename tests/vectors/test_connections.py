@@ -38,7 +38,7 @@ def fill(conn: Any, rows: range | list[int]) -> None:
 def make(connect: Connect, path: Path, rows: range, journal: str = "wal") -> Any:
     conn = connect(path)
     conn.execute(f"PRAGMA journal_mode = {journal}")
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2, metric=l2)")
     fill(conn, rows)
     return conn
 

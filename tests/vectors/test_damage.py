@@ -29,7 +29,7 @@ def v(conn: Any) -> Any:
 
 def make(conn: Any) -> None:
     conn.execute("CREATE TABLE secret(a)")
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2, metric=l2)")
     conn.execute("BEGIN")
     for i in range(ROWS):
         conn.execute("INSERT INTO v(rowid, vector) VALUES (?, ?)", (i, blob(i, 1)))
@@ -145,7 +145,7 @@ def test_a_copied_id_does_not_share_vectors_of_another_size(connect: Connect, pa
     conn = connect(path)
     make(conn)
     nearest(conn)
-    conn.execute("CREATE VIRTUAL TABLE w USING hnsw_index(dimensions=3)")
+    conn.execute("CREATE VIRTUAL TABLE w USING hnsw_index(dimensions=3, metric=l2)")
     conn.execute("INSERT INTO w(vector) VALUES ('[1, 2, 3]')")
     conn.execute(
         "UPDATE w_config SET value = (SELECT value FROM v_config WHERE key = 'id') WHERE key = 'id'"

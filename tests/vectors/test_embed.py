@@ -268,7 +268,7 @@ def test_vector_tables_are_known_without_the_plugin(desk: Desk, sqlite: Any) -> 
     desk.embed()
     name = 'odd "name" using hnsw_text('
     quoted = '"' + name.replace('"', '""') + '"'
-    desk.conn.execute(f"CREATE VIRTUAL TABLE {quoted} USING hnsw_index(dimensions=5)")
+    desk.conn.execute(f"CREATE VIRTUAL TABLE {quoted} USING hnsw_index(dimensions=5, metric=l2)")
     desk.conn.execute('CREATE TABLE "plain using hnsw_text"(a)')
     plain = sqlite.connect(str(desk.path))
     first, second = vector_tables(plain)

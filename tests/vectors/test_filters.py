@@ -35,8 +35,8 @@ def table(
         monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
     conn = connect()
     conn.execute(
-        f"CREATE VIRTUAL TABLE v USING hnsw_index(dimensions={DIMENSIONS}, +place INTEGER, "
-        "+name TEXT, +grp INTEGER)"
+        f"CREATE VIRTUAL TABLE v USING hnsw_index(dimensions={DIMENSIONS}, metric=l2, "
+        "+place INTEGER, +name TEXT, +grp INTEGER)"
     )
     conn.execute("BEGIN")
     order = np.random.default_rng(8).permutation(ROWS)

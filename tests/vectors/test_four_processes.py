@@ -131,7 +131,7 @@ def check(conn: Any, me: int, mine: dict[int, int]) -> None:
 def run(connect: Connect, path: Path, seconds: float, limits: dict[str, int]) -> None:
     conn = connect(path, timeout=60)
     conn.execute("PRAGMA journal_mode = wal")
-    conn.execute(f"CREATE VIRTUAL TABLE v USING hnsw_index(dimensions={DIMENSIONS})")
+    conn.execute(f"CREATE VIRTUAL TABLE v USING hnsw_index(dimensions={DIMENSIONS}, metric=l2)")
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(path), str(me), str(seconds), json.dumps(limits)],

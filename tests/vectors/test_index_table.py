@@ -24,7 +24,7 @@ def blob(*numbers: float) -> bytes:
 @pytest.fixture
 def v(conn: Any) -> Any:
     """Three vectors on the axes, at rowids 10, 20 and 30."""
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=3)")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=3, metric=l2)")
     conn.execute(
         f"INSERT INTO v(rowid, vector) VALUES (10, '{ONE}'), (20, '{TWO}'), (30, '{THREE}')"
     )
@@ -110,7 +110,7 @@ def test_rows_by_rowid_and_all(v: Any) -> None:
 
 
 def test_many_rows_come_in_pages(conn: Any) -> None:
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2, metric=l2)")
     conn.execute("BEGIN")
     for i in range(1000):
         conn.execute("INSERT INTO v(rowid, vector) VALUES (?, ?)", (i, blob(i, 1)))
@@ -237,7 +237,8 @@ def test_upsert_is_refused_by_sqlite_itself(v: Any, sqlite: Any) -> None:
 @pytest.fixture
 def books(conn: Any) -> Any:
     conn.execute(
-        'CREATE VIRTUAL TABLE b USING hnsw_index(dimensions=2, +year INTEGER, +"the title" TEXT)'
+        "CREATE VIRTUAL TABLE b USING hnsw_index(dimensions=2, metric=l2, "
+        '+year INTEGER, +"the title" TEXT)'
     )
     for i in range(20):
         row = (i, blob(i, 0), 2000 + i % 4, f"title {i}")
@@ -276,7 +277,7 @@ def test_metadata_is_read_and_written(books: Any) -> None:
 @pytest.mark.parametrize("name", ["my vectors", 'odd"name', "a.b", "select", "ünï", "it's", "[x]"])
 def test_any_name_will_do(conn: Any, name: str) -> None:
     table = quote(name)
-    conn.execute(f"CREATE VIRTUAL TABLE {table} USING hnsw_index(dimensions=3)")
+    conn.execute(f"CREATE VIRTUAL TABLE {table} USING hnsw_index(dimensions=3, metric=l2)")
     conn.execute(f"INSERT INTO {table}(rowid, vector) VALUES (1, ?)", (ONE,))
     for command in ("optimize", "rebuild", "integrity-check"):
         conn.execute(f"INSERT INTO {table}({table}) VALUES (?)", (command,))
@@ -292,7 +293,7 @@ def test_any_name_will_do(conn: Any, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["vector", "distance", "k"])
 def test_a_table_named_like_its_column_has_no_commands(conn: Any, name: str) -> None:
-    conn.execute(f"CREATE VIRTUAL TABLE {name} USING hnsw_index(dimensions=3)")
+    conn.execute(f"CREATE VIRTUAL TABLE {name} USING hnsw_index(dimensions=3, metric=l2)")
     conn.execute(f"INSERT INTO {name}(rowid, vector) VALUES (1, ?)", (ONE,))
     assert nearest(conn, table=name) == [1]
 
@@ -307,7 +308,7 @@ def test_rename_leaves_the_vectors_where_they_are(v: Any) -> None:
     assert nearest(v, table="w") == [10, 20, 30]
     v.execute("INSERT INTO w(w) VALUES ('integrity-check')")
     assert not [name for name in left_behind(v) if name.startswith("v_")]
-    v.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=3)")
+    v.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=3, metric=l2)")
     assert nearest(v) == []
     assert nearest(v, table="w") == [10, 20, 30]
 
@@ -315,14 +316,14 @@ def test_rename_leaves_the_vectors_where_they_are(v: Any) -> None:
 def test_drop_leaves_nothing(v: Any) -> None:
     v.execute("DROP TABLE v")
     assert left_behind(v) == []
-    v.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=3)")
+    v.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=3, metric=l2)")
     assert nearest(v) == []
 
 
 def test_create_and_drop_can_be_regretted(v: Any) -> None:
     before = left_behind(v)
     v.execute("BEGIN")
-    v.execute("CREATE VIRTUAL TABLE w USING hnsw_index(dimensions=3)")
+    v.execute("CREATE VIRTUAL TABLE w USING hnsw_index(dimensions=3, metric=l2)")
     v.execute("INSERT INTO w(vector) VALUES (?)", (ONE,))
     assert nearest(v, table="w") == [1]
     v.execute("DROP TABLE v")
@@ -336,7 +337,7 @@ def test_a_failing_create_leaves_nothing(conn: Any, sqlite: Any) -> None:
     for begin in ("BEGIN", "SAVEPOINT s"):
         conn.execute(begin)
         with pytest.raises(sqlite.OperationalError, match="v_log"):
-            conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=3)")
+            conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=3, metric=l2)")
         conn.execute("COMMIT")
         assert left_behind(conn) == ["v_log"]
 
@@ -345,7 +346,7 @@ def test_temp_and_attached_schemas(connect: Connect, path: Any) -> None:
     conn = connect(path)
     conn.execute("ATTACH ? AS other", (str(path.with_name("other.db")),))
     for schema in ("main", "temp", "other"):
-        conn.execute(f"CREATE VIRTUAL TABLE {schema}.v USING hnsw_index(dimensions=3)")
+        conn.execute(f"CREATE VIRTUAL TABLE {schema}.v USING hnsw_index(dimensions=3, metric=l2)")
         conn.execute(f"INSERT INTO {schema}.v(rowid, vector) VALUES ({len(schema)}, ?)", (ONE,))
     for schema in ("main", "temp", "other"):
         assert nearest(conn, table=f"{schema}.v") == [len(schema)]
@@ -406,7 +407,7 @@ def test_a_rowid_that_is_no_number(v: Any, sqlite: Any) -> None:
 
 def test_vectors_found_are_those_of_the_statement(conn: Any) -> None:
     """The fault: a search gives back vectors that an earlier one has read."""
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2, metric=l2)")
     old, new = (np.array(x, "<f4").tobytes() for x in ([1, 0], [0, 1]))
     conn.execute("INSERT INTO v(rowid, vector) VALUES (1, ?), (2, ?)", (old, old))
     search = "SELECT rowid, vector FROM v WHERE vector MATCH ? AND k = 2"
@@ -430,7 +431,7 @@ def test_tables_with_larger_chunks_are_read_and_mended(
     from sqlite_utils_muninn.vectors import storage
 
     monkeypatch.setattr(storage, "CHUNK", 32)
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2, metric=l2)")
     monkeypatch.undo()
     blobs = [np.array([i, 1], "<f4").tobytes() for i in range(70)]
     conn.executemany("INSERT INTO v(rowid, vector) VALUES (?, ?)", enumerate(blobs))

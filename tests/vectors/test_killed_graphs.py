@@ -94,7 +94,7 @@ def look(conn: Any) -> float:
 def kill_and_look(connect: Connect, path: Path, times: int) -> None:
     conn = connect(path)
     conn.execute("PRAGMA journal_mode = wal")
-    conn.execute(f"CREATE VIRTUAL TABLE v USING hnsw_index(dimensions={DIMENSIONS})")
+    conn.execute(f"CREATE VIRTUAL TABLE v USING hnsw_index(dimensions={DIMENSIONS}, metric=l2)")
     for _ in range(12):
         write(conn)
     conn.close()

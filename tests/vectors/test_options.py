@@ -7,9 +7,9 @@ import pytest
 from sqlite_utils_muninn.vectors.options import Column, index_options, text_options
 
 
-def test_hnsw_index_has_defaults() -> None:
+def test_hnsw_index_has_the_defaults_of_sqlite_muninn() -> None:
     options = index_options(["dimensions=384"])
-    assert (options.dimensions, options.metric) == (384, "l2")
+    assert (options.dimensions, options.metric) == (384, "cosine")
     assert (options.m, options.ef_construction) == (16, 200)
 
 

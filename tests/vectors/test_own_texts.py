@@ -197,7 +197,7 @@ def search_vector(conn: Any, model: Words, text: str) -> list[int]:
 
 
 def test_what_cannot_be_asked(conn: Any, planned: Callable[..., OwnPlan]) -> None:
-    conn.execute("CREATE VIRTUAL TABLE points USING hnsw_index(dimensions=2)")
+    conn.execute("CREATE VIRTUAL TABLE points USING hnsw_index(dimensions=2, metric=l2)")
     with pytest.raises(ValueError, match="'points' has no texts to embed"):
         planned(table="points")
     for wish in ({"columns": ("year",)}, {"where": "1"}, {"name": "x"}):

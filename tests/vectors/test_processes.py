@@ -60,7 +60,7 @@ def start(path: Path, seed: int = 0) -> subprocess.Popen[str]:
 def make(connect: Connect, path: Path, journal: str) -> None:
     conn = connect(path)
     conn.execute(f"PRAGMA journal_mode = {journal}")
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2, metric=l2)")
     conn.close()
 
 

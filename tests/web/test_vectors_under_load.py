@@ -58,7 +58,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     """`datasette library.db` with a table of vectors, as a process of its own."""
     conn = connect(tmp_path / "library.db", isolation_level=None)
     conn.execute("PRAGMA journal_mode = wal")
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2)")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=2, metric=l2)")
     conn.execute("CREATE TABLE written (id INTEGER PRIMARY KEY, version INTEGER)")
     for id_ in range(ROWS):
         conn.execute("INSERT INTO v(rowid, vector) VALUES (?, ?)", (id_, f"[{id_}, 1]"))
