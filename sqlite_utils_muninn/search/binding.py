@@ -102,7 +102,7 @@ class Edges:
     weight: str | None
     timestamp: str | None
     kind: str
-    """The type of all its edges, where no column says it."""
+    """The type of edges whose row does not say it."""
     source_nodes: int | None
     """The number of the node table that sources lie in; None: any."""
     target_nodes: int | None

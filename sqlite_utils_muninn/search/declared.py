@@ -51,14 +51,14 @@ class EdgeTable:
     source: str
     target: str
     type: str | None = None
-    """The column of an edge's kind; None: all are of the kind `name`."""
+    """The column of an edge's kind; NULL, or no column: it is of the kind `name`."""
     weight: str | None = None
     timestamp: str | None = None
     source_table: str | None = None
     """The node table of the column `source`; None: ids are unique in all node tables together."""
     target_table: str | None = None
     name: str | None = None
-    """The kind of all its edges, where no column says it; None: the table's name."""
+    """The kind of its edges, where their row does not say it; None: the table's name."""
 
 
 @dataclass(frozen=True)

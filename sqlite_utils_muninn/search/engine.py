@@ -22,7 +22,7 @@ from .meaning import Meaning
 from .nearest import by_meaning, vectors_of
 from .network import Following, Network
 from .options import Options
-from .pool import Asked, Pool
+from .pool import Asked, Candidate, Pool
 from .reranking import Reranker, rerank
 from .vocabulary import Vocabulary
 from .walk import Spread, Walk
@@ -298,27 +298,22 @@ class Search:
 
 
 def _row(told: reasons.Told, rank: int, item: ranking.Item) -> Row:
-    node, said = told.node(item.place), told.said[item.place]
-    candidate = item.candidate
+    node, candidate = told.node(item.place), item.candidate or Candidate(item.place)
     return Row(
-        node.table,
-        node.node,
-        node.rowid,
-        node.label,
-        node.type,
-        said.text,
-        rank,
-        item.score,
-        item.hop,
-        candidate.fts_rank if candidate else None,
-        candidate.bm25 if candidate else None,
-        candidate.distance if candidate else None,
-        candidate.named if candidate else None,
-        item.fused,
-        item.rerank_score,
-        item.relevance,
-        item.ppr,
-        told.via(item),
+        **vars(node),
+        text=told.said[item.place].text,
+        rank=rank,
+        score=item.score,
+        hop=item.hop,
+        fts_rank=candidate.fts_rank,
+        bm25=candidate.bm25,
+        distance=candidate.distance,
+        name_match=candidate.named,
+        fused=item.fused,
+        rerank_score=item.rerank_score,
+        relevance=item.relevance,
+        ppr=item.ppr,
+        via=told.via(item),
     )
 
 

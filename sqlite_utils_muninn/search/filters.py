@@ -81,16 +81,20 @@ def qualifying(db: Database, table: Nodes, keys: Sequence[Any], only: Filter | N
     if not len(keys) or (only is not None and only.excludes_all):
         return set()
     key = key_of(table)
-    condition = f"{key} IN (SELECT value FROM json_each(?))"
-    values: tuple[Any, ...] = (json.dumps(list(keys)),)
-    if any(isinstance(one, bytes) for one in keys):  # which JSON has not
-        condition, values = f"{key} IN ({', '.join('?' * len(keys))})", tuple(keys)
+    condition, values = among(key, keys)
     if only is not None:
         condition, values = f"{condition} AND {only.condition}", (*values, *only.parameters)
     return {
         row[0]
         for row in db.execute(f"SELECT {key} FROM {table.table.sql} WHERE {condition}", values)
     }
+
+
+def among(key: str, keys: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return the condition that a row's key is one of some, and its parameters."""
+    if any(isinstance(one, bytes) for one in keys):  # which JSON has not
+        return f"{key} IN ({', '.join('?' * len(keys))})", tuple(keys)
+    return f"{key} IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),)
 
 
 def key_of(table: Nodes) -> str:

@@ -107,7 +107,7 @@ class Network:
         self.names = names
         self.graph = graph
         self.edge_type = edge_type
-        """int32, of each edge in `edge_types`; -1: NULL."""
+        """int32, of each edge in `edge_types`."""
         self.edge_types = edge_types
         self.first_edges = first_edges
         """Where the edges of each edge table begin; one more than there are tables."""
@@ -157,9 +157,8 @@ class Network:
         return found
 
     def type_of_edge(self, edge: int) -> str:
-        """Return the kind of an edge, "" where it has none."""
-        code = int(self.edge_type[edge])
-        return str(self.edge_types[code]) if code >= 0 else ""
+        """Return the kind of an edge."""
+        return str(self.edge_types[int(self.edge_type[edge])])
 
     def ways(self, work: Work) -> Neighbours:
         """The edges of each node, whichever way they point."""
@@ -180,7 +179,7 @@ class Network:
             kept = self._weights.get(key)
         if kept is None:
             work.need(24 * len(ways.targets), "the weights")
-            kept = np.array(per_type)[self.edge_type]
+            kept = np.array(per_type, float)[self.edge_type]
             if self.times is not None and is_timed:
                 bounds = (following.time_start, following.time_end)
                 kept = kept * self.times.within(self.first_edges.tolist(), *bounds)
@@ -208,13 +207,13 @@ class Network:
         return found
 
     def _per_type(self, following: Following) -> list[float]:
-        """The weight of each type; the last is that of edges without one, whose code is -1."""
+        """The weight of each type."""
         weights = dict(following.weights)
         found = [float(weights.get(str(kind), 1.0)) for kind in self.edge_types]
         if following.only is None:
-            return [*found, 1.0]
+            return found
         kinds = zip(found, self.edge_types, strict=True)
-        return [*(w if str(kind) in following.only else 0.0 for w, kind in kinds), 0.0]
+        return [w if str(kind) in following.only else 0.0 for w, kind in kinds]
 
 
 def places_of(network: Network, nodes: np.ndarray) -> list[Place]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
+""""a_b" is two words to FTS5, too; as one it would be a phrase, which some tables cannot match."""
 
 MOST_WORDS = 64
 """Different words of a query that are looked up; a longer text says the same with its rarest."""

@@ -116,7 +116,7 @@ def _select_edges(table: Edges, nodes: Sequence[Nodes], timed: bool) -> EdgeStat
     columns = [
         _end(table.source, table.source_affinity, table.source_nodes, nodes),
         _end(table.target, table.target_affinity, table.target_nodes, nodes),
-        table.type or "?",
+        f"coalesce({table.type}, ?)" if table.type else "?",
     ]
     if timed and table.timestamp:
         columns.append(table.timestamp)
@@ -125,7 +125,7 @@ def _select_edges(table: Edges, nodes: Sequence[Nodes], timed: bool) -> EdgeStat
     return EdgeStatement(
         f"SELECT {', '.join(columns)} FROM {table.table.sql}",
         table.table.name,
-        () if table.type else (table.kind,),
+        (table.kind,),
         table.source_nodes,
         table.target_nodes,
         table.weight is not None,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .filters import key_of
+from .filters import among, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,12 +48,9 @@ def read(db: Database, nodes: Sequence[Nodes], places: Iterable[Place]) -> dict[
 def _read(db: Database, table: Nodes, keys: list[Any]) -> dict[Place, Said]:
     key = key_of(table)
     columns = [key, table.id, table.label or "NULL", table.type or "NULL", *table.text]
-    if any(isinstance(one, bytes) for one in keys):  # which JSON has not
-        among, values = f"({', '.join('?' * len(keys))})", tuple(keys)
-    else:
-        among, values = "(SELECT value FROM json_each(?))", (json.dumps(keys),)
+    condition, values = among(key, keys)
     rows = db.execute(
-        f"SELECT {', '.join(columns)} FROM {table.table.sql} WHERE {key} IN {among}", values
+        f"SELECT {', '.join(columns)} FROM {table.table.sql} WHERE {condition}", values
     )
     found = {}
     for name, id_, label, kind, *texts in rows:

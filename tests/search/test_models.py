@@ -174,3 +174,15 @@ def test_from_sql_with_a_reranker(embedded: Any) -> None:
         (row.node, row.rerank_score)
         for row in search(embedded, QUERY, model="tiny", top_k=3, reranker="judge").rows
     ]
+
+
+def test_a_vector_table_with_texts_of_its_own_is_a_table_of_nodes(
+    connect: Callable[..., Any], models: dict[str, str], tmp_path: Path
+) -> None:
+    conn = connect(tmp_path / "b.db", models=models)
+    conn.execute("CREATE VIRTUAL TABLE notes USING hnsw_text(model='tiny')")
+    conn.execute("INSERT INTO notes(rowid, content) VALUES (3, 'a red boat'), (9, 'fresh bread')")
+    answer = search(conn, "a red boat")
+    assert [(row.node, row.label) for row in answer.rows] == [(3, "a red boat"), (9, "fresh bread")]
+    assert answer.rows[0].distance == pytest.approx(0, abs=1e-3)
+    assert "there is no full-text table: searched by vectors alone" in answer.missing

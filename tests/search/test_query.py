@@ -40,6 +40,7 @@ def test_words_are_quoted_and_joined_by_or() -> None:
     assert words("What's what? C++ is") == ["What", "s", "C", "is"]
     assert expression(["What", "C"]) == '"What" OR "C"'
     assert quoted('a"b') == '"a""b"'
+    assert words("snake_case") == ["snake", "case"]
 
 
 def test_frequent_words_are_dropped_and_unknown_ones_too() -> None:

@@ -323,6 +323,28 @@ def test_a_host_has_the_last_word_on_time_and_text(
         search(connect(path, max_rows=5), QUERY)
 
 
+def test_no_rows_are_wanted(attack: Any) -> None:
+    assert search(attack, QUERY, top_k=0).rows == []
+    assert search(attack, QUERY, top_k=0, expand_hops=0, mmr=0.5).rows == []
+
+
+def test_an_edge_without_a_type_is_of_the_tables_kind(attack: Any) -> None:
+    attack.execute("UPDATE relationships SET type = NULL WHERE type = 'uses'")
+    rows = {row.label: row for row in search(attack, QUERY, edge_types="relationships").rows}
+    assert rows["APT29"].via.sentence() == "Kerberoasting <-[relationships]- APT29, seed rank 1"
+    assert "Encrypt Sensitive Information" not in rows
+
+
+def test_a_full_text_table_that_keeps_no_positions(attack: Any) -> None:
+    attack.executescript(
+        "DROP TABLE objects_fts;"
+        "CREATE VIRTUAL TABLE objects_fts USING fts5("
+        "name, description, content='objects', detail=none);"
+        "INSERT INTO objects_fts(objects_fts) VALUES ('rebuild');"
+    )
+    assert labels(search(attack, "crack_password-service's"))[0] == "Kerberoasting"
+
+
 def test_an_attached_database_is_searched_by_its_name(
     attack: Any, connect: Callable[..., Any], tmp_path: Path
 ) -> None:
