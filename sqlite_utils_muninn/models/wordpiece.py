@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _START_OF_WORD = "\u2581"
 _CONTROL, _USER_DEFINED = 3, 4  # GGUF's types of tokens
-_CACHED = 50_000  # words whose tokens are remembered
+_CACHED = 50_000  # words, and characters, that are remembered
+_LONGEST = 256  # characters of a token; each place of a word is tried with all lengths up to it
 _LONGEST_CACHED = 40  # characters of them
 _WHITE = frozenset(
     [*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F,
@@ -49,6 +50,8 @@ class WordPiece:
         self._ids = {text: number for number, text in enumerate(vocabulary.texts)}
         self.vocabulary_size = len(vocabulary.texts)
         self._longest = max(map(len, vocabulary.texts), default=0)
+        if self._longest > _LONGEST:
+            raise ModelFileError(f"{header.path} has a token of {self._longest:,} characters")
         key = "tokenizer.ggml."
         self.start = _special(header, vocabulary, f"{key}bos_token_id", 101)
         self.separator = _special(header, vocabulary, f"{key}seperator_token_id", 102)
@@ -153,6 +156,8 @@ class _Characters(dict[int, str]):
         self._strips = strips
 
     def __missing__(self, code: int) -> str:
+        if len(self) >= _CACHED:
+            self.clear()
         made = self[code] = self._made(chr(code))
         return made
 

@@ -1,6 +1,6 @@
 /* The encoder for x86 CPUs with AVX-512 VNNI: Ice Lake, Zen 4 and later. */
 #include "encoder.h"
-#ifdef HAS_X86
+#ifdef HAS_AVX512
 #include <immintrin.h>
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")))
 #define LANES 16

@@ -1,6 +1,6 @@
 /* The encoder for x86 CPUs with AVX-VNNI, which have no AVX-512: Alder Lake and later. */
 #include "encoder.h"
-#ifdef HAS_X86
+#ifdef HAS_AVXVNNI
 #include <immintrin.h>
 #define TARGET __attribute__((target("avx2,fma,avxvnni")))
 #define LANES 8

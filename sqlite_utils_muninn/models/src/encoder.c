@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef HAS_AVXVNNI
+#include <cpuid.h>
+#endif
 
 #if defined(__GNUC__)
 #define EXPORTED __attribute__((visibility("default")))
@@ -16,16 +19,31 @@ typedef struct {
     Forward *forward;
 } Code;
 
+#ifdef HAS_AVX512
+static int has_avx512(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+#ifdef HAS_AVXVNNI
+/* Not every compiler that has AVX-VNNI can ask for it by name: leaf 7.1, bit 4 of EAX. */
+static int has_avxvnni(void) {
+    unsigned a = 0, b, c, d;
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#endif
+
 /* Return the code that this CPU can run, the best as number 0; without a name behind the last. */
 static Code code(int number) {
-#ifdef HAS_X86
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && number-- == 0)
-        return (Code){"AVX-512 VNNI", forward_avx512};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("avxvnni") && number-- == 0)
-        return (Code){"AVX-VNNI", forward_avxvnni};
+#ifdef HAS_AVX512
+    if (has_avx512() && number-- == 0) return (Code){"AVX-512 VNNI", forward_avx512};
+#endif
+#ifdef HAS_AVXVNNI
+    if (has_avxvnni() && number-- == 0) return (Code){"AVX-VNNI", forward_avxvnni};
 #endif
     (void)number;
     return (Code){NULL, NULL};

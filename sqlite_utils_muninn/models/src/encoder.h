@@ -42,9 +42,14 @@ typedef struct {
 typedef int Forward(const Encoder *, float *hidden, const int32_t *lengths, int texts,
                     const volatile char *stop);
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define HAS_X86 1
-Forward forward_avx512, forward_avxvnni;
+/* Which instruction sets the compiler knows; whether the CPU has them is asked when it runs. */
+#if defined(__x86_64__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 9)
+#define HAS_AVX512 1
+Forward forward_avx512;
+#endif
+#if defined(HAS_AVX512) && (defined(__clang__) || __GNUC__ >= 11)
+#define HAS_AVXVNNI 1
+Forward forward_avxvnni;
 #endif
 
 #endif
