@@ -163,6 +163,23 @@
   for (const part of figure.querySelectorAll("[hidden]")) part.hidden = false;
   const coarse = matchMedia("(pointer: coarse)").matches;
   fold();
+
+  /* A finger scrolls the page, unless it was asked to move the drawing. These listeners are there
+   * before the library's own, which keep the page where it is when a finger is on a node. */
+  let isFree = !coarse;
+  let isSwipe = false;
+  const early = { capture: true, passive: true };
+  addEventListener("touchstart", () => (isSwipe = false), early);
+  addEventListener(
+    "touchmove",
+    (event) => {
+      if (isFree || !canvas.contains(event.target)) return;
+      isSwipe = true;
+      event.stopImmediatePropagation();
+    },
+    early
+  );
+
   const cy = cytoscape({
     container: canvas,
     elements: elements(),
@@ -170,9 +187,9 @@
     layout: { name: "preset", fit: true, padding: 24 },
     minZoom: 0.15,
     maxZoom: 3,
-    // The wheel and a finger scroll the page; buttons, keys and Ctrl + wheel zoom.
+    // The wheel scrolls the page; buttons, keys and Ctrl + wheel zoom.
     userZoomingEnabled: false,
-    userPanningEnabled: !coarse,
+    userPanningEnabled: isFree,
     boxSelectionEnabled: false,
     selectionType: "single",
   });
@@ -259,9 +276,11 @@
     return `result ${data.rank}, ${data.seed ? "found by its own match" : "found mostly through its relations"}`;
   }
 
-  cy.on("tap", "node.node", (event) => choose(event.target.id(), { scroll: true, speak: true }));
+  cy.on("tap", "node.node", (event) => {
+    if (!isSwipe) choose(event.target.id(), { scroll: true, speak: true });
+  });
   cy.on("tap", (event) => {
-    if (event.target === cy) choose(null);
+    if (event.target === cy && !isSwipe) choose(null);
   });
   cy.on("mouseover", "node.node", () => (canvas.style.cursor = "pointer"));
   cy.on("mouseout", "node.node", () => (canvas.style.cursor = ""));
@@ -322,7 +341,16 @@
     },
     { passive: false }
   );
-  const actions = { in: () => zoom(1.3), out: () => zoom(1 / 1.3), fit };
+  function move(event) {
+    isFree = !isFree;
+    event.currentTarget.setAttribute("aria-pressed", String(isFree));
+    canvas.classList.toggle("muninn-free", isFree);
+    cy.userPanningEnabled(isFree);
+    cy.userZoomingEnabled(isFree);
+  }
+
+  const actions = { in: () => zoom(1.3), out: () => zoom(1 / 1.3), fit, move };
+  figure.querySelector("button[data-do=move]").hidden = !coarse;
   for (const button of figure.querySelectorAll("button[data-do]")) {
     button.addEventListener("click", actions[button.dataset.do]);
   }

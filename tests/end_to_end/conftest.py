@@ -94,23 +94,23 @@ def address_of(process: Any) -> str:
 
 
 @pytest.fixture(scope="session")
-def browsers() -> Iterator[dict[tuple[int, int, bool], Any]]:
+def browsers() -> Iterator[dict[tuple[Any, ...], Any]]:
     """The browsers of the run: starting one takes longer than most tests."""
-    opened: dict[tuple[int, int, bool], Any] = {}
+    opened: dict[tuple[Any, ...], Any] = {}
     yield opened
     for browser in opened.values():
         browser.quit()
 
 
 @pytest.fixture
-def browse(browsers: dict[tuple[int, int, bool], Any]) -> Callable[..., Any]:
-    """Opens browsers; `scripts=False` for one without JavaScript."""
+def browse(browsers: dict[tuple[Any, ...], Any]) -> Callable[..., Any]:
+    """Opens browsers; `scripts=False` for one without JavaScript, `touch=True` for a phone."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
         pytest.skip("chromium or chromedriver is not installed")
 
-    def start(width: int, height: int, scripts: bool) -> Any:
+    def start(width: int, height: int, scripts: bool, touch: bool) -> Any:
         options = webdriver.ChromeOptions()
         options.binary_location = chromium
         for flag in (*FLAGS, f"--window-size={width},{height}"):
@@ -118,10 +118,17 @@ def browse(browsers: dict[tuple[int, int, bool], Any]) -> Callable[..., Any]:
         if not scripts:
             value = {"profile.managed_default_content_settings.javascript": 2}
             options.add_experimental_option("prefs", value)
+        if touch:
+            screen = {"width": width, "height": height, "pixelRatio": 2, "mobile": True}
+            options.add_experimental_option(
+                "mobileEmulation", {"deviceMetrics": {**screen, "touch": True}}
+            )
         return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
 
-    def open_browser(width: int = 1000, height: int = 800, scripts: bool = True) -> Any:
-        kind = (width, height, scripts)
+    def open_browser(
+        width: int = 1000, height: int = 800, scripts: bool = True, touch: bool = False
+    ) -> Any:
+        kind = (width, height, scripts, touch)
         if kind not in browsers:
             browsers[kind] = start(*kind)
         browser = browsers[kind]

@@ -194,7 +194,8 @@ def test_buttons_zoom_and_the_wheel_scrolls_the_page(page: Any) -> None:
     find(browser, "button[data-do=fit]").click()
     assert browser.execute_script(CY + "return cy.zoom()") == pytest.approx(before)
     assert browser.execute_script(CY + "return cy.userZoomingEnabled()") is False
-    names = [button.accessible_name for button in find_all(browser, ".muninn-tools button")]
+    buttons = [each for each in find_all(browser, ".muninn-tools button") if each.is_displayed()]
+    names = [button.accessible_name for button in buttons]
     assert names == ["Zoom in", "Zoom out", "Whole graph"]
 
 
@@ -329,6 +330,47 @@ def test_a_phone_has_the_graph_below_the_list_and_nothing_too_wide(page: Any) ->
     find(browser, ".muninn-filters > summary").click()
     wide = browser.execute_script("return document.documentElement.scrollWidth > innerWidth")
     assert not wide
+
+
+def test_a_finger_scrolls_the_page_unless_it_is_to_move_the_drawing(page: Any) -> None:
+    """The fault: a drawing that fills a phone's screen, and cannot be left."""
+    browser = page("q=bread", width=400, height=800, touch=True)
+    state = CY + "return [scrollY, cy.pan().y]"
+    middle = "document.querySelector('.muninn-canvas').scrollIntoView({block: 'center'})"
+
+    def swipe_from(place: str) -> tuple[float, float]:
+        browser.execute_script(middle)
+        scrolled, moved = browser.execute_script(state)
+        x, y = browser.execute_script(
+            CY + "const box = document.querySelector('.muninn-canvas').getBoundingClientRect();"
+            f"const at = {place}; return [box.x + at.x, box.y + at.y]"
+        )
+        touch(browser, "touchStart", x, y)
+        for step in range(1, 11):
+            touch(browser, "touchMove", x, y + 12 * step)
+            time.sleep(0.02)
+        touch(browser, "touchEnd")
+        time.sleep(0.3)
+        after = browser.execute_script(state)
+        return after[0] - scrolled, after[1] - moved
+
+    ground, node = "{x: 5, y: 100}", "cy.nodes('.node')[0].renderedPosition()"
+    for place in (ground, node):
+        scrolled, moved = swipe_from(place)
+        assert -200 < scrolled < -50, place
+        assert moved == 0
+    assert find_all(browser, ".muninn-ranked > li[aria-current]") == [], "a swipe is no tap"
+    button = find(browser, "button[data-do=move]")
+    browser.execute_script("arguments[0].click()", button)
+    assert button.get_attribute("aria-pressed") == "true"
+    scrolled, moved = swipe_from(ground)
+    assert scrolled == 0
+    assert moved > 50
+
+
+def touch(browser: Any, kind: str, x: float = 0, y: float = 0) -> None:
+    points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
 def test_a_wide_page_has_the_graph_beside_the_list(page: Any) -> None:

@@ -84,6 +84,13 @@ async def test_the_answer_is_the_engines_own(town: Any, town_file: Path) -> None
     assert [(row["table"], row["node"]) for row in rows] == [(r.table, r.node) for r in answer.rows]
     assert [row["score"] for row in rows] == pytest.approx([row.score for row in answer.rows])
     assert [row["via"]["sentence"] for row in rows] == [r.via.sentence() for r in answer.rows]
+    sql = (
+        "SELECT label, score, reason FROM knowledge_graph_search('bread and bridges') "
+        "WHERE graph = 'town' AND top_k = 5 AND expand_hops = 1"
+    )
+    found = await town().get_database("town").execute(sql)
+    assert [(r["label"], r["via"]["sentence"]) for r in rows] == [(r[0], r[2]) for r in found.rows]
+    assert [row["score"] for row in rows] == pytest.approx([row[1] for row in found.rows])
 
 
 async def test_json_has_the_drawn_graph(town: Any) -> None:
