@@ -156,7 +156,7 @@ def apply(conn: Any, sqlite: Any, change: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", list(MAKE))
-@pytest.mark.parametrize("examples", [15, pytest.param(400, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [15, pytest.param(300, marks=pytest.mark.long)])
 def test_it_is_always_what_the_edge_table_holds(
     connect: Any, tmp_path: Path, sqlite: Any, examples: int, kind: str
 ) -> None:
@@ -356,7 +356,7 @@ def test_a_file_of_sqlite_muninn(connect: Any, sqlite: Any, path: Path) -> None:
     assert left == [("e",)]
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(3000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [60, pytest.param(1000, marks=pytest.mark.long)])
 def test_whatever_is_damaged_is_noticed(
     connect: Any, path: Path, sqlite: Any, full_reads: list[Any], examples: int
 ) -> None:

@@ -82,7 +82,7 @@ def run_step(conn: Any, sqlite: Any, step: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-@pytest.mark.parametrize("examples", [40, pytest.param(1500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [40, pytest.param(600, marks=pytest.mark.long)])
 def test_what_is_seen_is_what_sqlite_shows(
     connect: Any, sqlite: Any, tmp_path: Any, mode: str, examples: int
 ) -> None:
