@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import quote
+from sqlite_utils_muninn.graph import edge_table
 from sqlite_utils_muninn.vectors.tables import module_of, vector_tables
 
 if TYPE_CHECKING:
@@ -22,28 +23,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(edge_table.Table):
     """A table or view that is there, under its real name."""
 
-    schema: str
-    name: str
-    kind: str
-    columns: tuple[str, ...]
     keys: tuple[str, ...]
     affinity: Mapping[str, str]
-    has_rowid: bool
-
-    @property
-    def sql(self) -> str:
-        """Its name, quoted."""
-        return f"{quote(self.schema)}.{quote(self.name)}"
-
-    @property
-    def rowid(self) -> str | None:
-        """A name for the rowid that no column has taken."""
-        taken = {column.lower() for column in self.columns}
-        free = [name for name in ("rowid", "_rowid_", "oid") if name not in taken]
-        return free[0] if self.has_rowid and free else None
+    """Of each column, by its name in lower case."""
 
     def column(self, name: str) -> str | None:
         """The real name of a column, quoted; None where there is none.
@@ -303,7 +288,8 @@ def find_table(execute: Any, schema: str, name: str) -> Table | None:
     columns = tuple(row[0] for row in info if row[3] != 1)
     keys = tuple(row[0] for row in sorted(info, key=lambda row: row[2]) if row[2])
     affinity = {row[0].lower(): affinity_of(row[1] or "") for row in info}
-    return Table(schema, real, kind, columns, keys, affinity, kind != "view" and not without_rowid)
+    has_rowid = kind != "view" and not without_rowid
+    return Table(schema, real, kind, has_rowid, columns, keys, affinity)
 
 
 def affinity_of(declared: str) -> str:
