@@ -225,7 +225,9 @@
     }
     cy.batch(() => mark(id));
     describe(id === null ? null : cy.getElementById(id), speak);
-    if (scroll && rows.has(id)) {
+    // Where the drawing is below the list, the way to the row would lead away from it.
+    const isBeside = getComputedStyle(figure).position === "sticky";
+    if (scroll && isBeside && rows.has(id)) {
       const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
       rows.get(id).scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
     }

@@ -360,6 +360,15 @@ def test_a_finger_scrolls_the_page_unless_it_is_to_move_the_drawing(page: Any) -
         assert -200 < scrolled < -50, place
         assert moved == 0
     assert find_all(browser, ".muninn-ranked > li[aria-current]") == [], "a swipe is no tap"
+    x, y, before = browser.execute_script(
+        CY + "const box = document.querySelector('.muninn-canvas').getBoundingClientRect();"
+        f"const at = {node}; return [box.x + at.x, box.y + at.y, scrollY]"
+    )
+    touch(browser, "touchStart", x, y)
+    touch(browser, "touchEnd")
+    wait(lambda: find_all(browser, ".muninn-ranked > li[aria-current]") != [])
+    time.sleep(0.5)
+    assert browser.execute_script("return scrollY") == before, "the drawing stays in sight"
     button = find(browser, "button[data-do=move]")
     browser.execute_script("arguments[0].click()", button)
     assert button.get_attribute("aria-pressed") == "true"
