@@ -42,7 +42,8 @@ def similar(
     """Find the rows of a table that mean something like a text
 
     Where the table's model is not here, rows are found by full-text search, if
-    the table has that, and by spelling; a line on standard error says so.
+    the table has that, and by spelling; a line on standard error says so. Where
+    texts are split into passages, the one that was found is shown.
 
     For example:
 
@@ -85,6 +86,7 @@ def _with_source(
     from sqlite_utils_muninn.bridge import quote
 
     wanted = ", ".join(map(quote, columns)) or "*"
+    has_passages = any(match.passage is not None for match in found)
     names: list[str] = []
     rows = []
     for match in found:
@@ -94,5 +96,6 @@ def _with_source(
         names = names or [column[0] for column in cursor.description]
         row = cursor.fetchone()
         if row is not None:
-            rows.append([round(match.score, 4), *row])
-    return ["score", *names], rows
+            passage = [match.passage] if has_passages else []
+            rows.append([round(match.score, 4), *passage, *row])
+    return ["score", *(["passage"] if has_passages else []), *names], rows

@@ -33,6 +33,8 @@ class Match:
     text: str | None
     by: str = "meaning"
     """What was compared; "words" or "letters" where the model is not here."""
+    passage: str | None = None
+    """The part of the text that was nearest, where texts are split into passages."""
 
 
 def searched_table(
@@ -111,11 +113,15 @@ def _without_any_model(
 def matches(conn: Any, table: VectorTable, column: str, wanted: object, n: int) -> list[Match]:
     """Return the `n` rows nearest to a text ("content") or a vector ("vector"), nearest first."""
     name = f"{quote(table.schema)}.{quote(table.name)}"
+    passage = "chunk" if table.cutting else "NULL"
     rows = conn.execute(
-        f"SELECT rowid, distance, content FROM {name} WHERE {column} MATCH ? AND k = ?",
+        f"SELECT rowid, distance, content, {passage} FROM {name} WHERE {column} MATCH ? AND k = ?",
         (wanted, n),
     )
-    return [Match(rowid, far, score(table.metric, far), text) for rowid, far, text in rows]
+    return [
+        Match(rowid, far, score(table.metric, far), text, passage=part)
+        for rowid, far, text, part in rows
+    ]
 
 
 def score(metric: str, distance: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -201,6 +202,15 @@ def test_a_table_that_keeps_its_texts_gets_another_model(run: Any, news: Path, s
     assert "notes: embedded 1,200 rows in" in result.output
     assert sql("SELECT value FROM notes_config WHERE key = 'model'") == [("other",)]
     assert sql("SELECT count(*), sum(year) FROM notes") == [(1200, 1200 * 2000)]
+
+
+def test_the_passage_that_was_found_is_shown(run: Any, news: Path, sql: Any) -> None:
+    query = "Remember the raven, remember the raven, remember."
+    body = f"Search the graph, search the graph, search. {query} " * 2
+    sql("UPDATE articles SET body = ? WHERE id = 7", body)
+    run("embed", news, "articles", "body", "-m", "tiny", "-s", "--max-tokens", "16")
+    found = json.loads(run("similar", news, "articles", query, "-n", "1", "-c", "id").output)
+    assert found == [{"score": 1.0, "passage": query, "id": 7}]
 
 
 def test_without_a_model_named_the_tables_own_is_used(run: Any, news: Path, sql: Any) -> None:
