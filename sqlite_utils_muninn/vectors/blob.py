@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 FLOAT32 = np.dtype("<f4")
+INT64 = np.dtype("<i8")
 Matrix = np.ndarray[Any, np.dtype[np.float32]]
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 

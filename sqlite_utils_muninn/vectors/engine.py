@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from . import _hnsw, metric
+from .blob import FLOAT32, INT64
 from .options import COSINE, INNER_PRODUCT
 
 if TYPE_CHECKING:
@@ -72,6 +74,11 @@ class Search(NamedTuple):
     beyond: float = -math.inf
 
 
+@lru_cache(maxsize=64)
+def _usual_ef(nodes: int) -> int:
+    return LEAST_EF + round(MORE_EF * math.log2(max(1.0, nodes / EF_ENOUGH)))
+
+
 class Graph:
     """An index of ids. A removed id leaves a dead node behind; `dead` counts them.
 
@@ -124,8 +131,7 @@ class Graph:
     @property
     def ef(self) -> int:
         """How many neighbours a search keeps in sight, if the statement does not say."""
-        doublings = math.log2(max(1.0, self.core.nodes / EF_ENOUGH))
-        return LEAST_EF + round(MORE_EF * doublings)
+        return _usual_ef(self.core.nodes)
 
     def add(self, ids: Ids, matrix: Matrix) -> Ids:
         """Take new ids, to be scanned until they are linked. Returns those that cannot be kept.
@@ -163,7 +169,7 @@ class Graph:
         core = self.core
         living = core.nodes - core.dead
         wanted = min(count, living - sum(map(core.has, passing)))
-        raw, passed = np.asarray(query, "<f4").tobytes(), _packed(passing)
+        raw, passed = np.asarray(query, FLOAT32).tobytes(), _packed(passing)
         # Dead nodes take places in sight.
         sight = max(ef or self.ef, count) * core.nodes // max(1, living)
         while True:
@@ -171,7 +177,7 @@ class Graph:
             if found is None:
                 return None
             if len(found) >= 8 * wanted or sight >= core.linked:
-                return np.frombuffer(found, "<i8")
+                return np.frombuffer(found, INT64)
             sight *= 2
 
     def scan(self, search: Search, passing: Collection[int] = ()) -> Ids | None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -119,9 +118,8 @@ class Index:
         """Bytes of memory, roughly."""
         return self.graph.bytes
 
-    @contextmanager
-    def hold(self, check: Callable[[], None] = lambda: None) -> Iterator[Index]:
-        """Keep others out. While it waits, `check` may raise."""
+    def hold(self, check: Callable[[], None] = lambda: None) -> Index:
+        """Keep others out until the end of a `with`. While it waits, `check` may raise."""
         if not self._lock.acquire(blocking=False):
             self.waiting += 1
             try:
@@ -129,10 +127,13 @@ class Index:
                     check()
             finally:
                 self.waiting -= 1
-        try:
-            yield self
-        finally:
-            self._lock.release()
+        return self
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def reach(self, source: Source, position: Position, *, advance: bool) -> set[int] | None:
         """Ids that differ between this index and `position`; None if that cannot be told.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import _hnsw
-from .blob import Ids
+from .blob import INT64, Ids
 from .engine import Search
 from .index import Index, Position, Proposal
 from .metric import NUMBERS, Distances
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 Ranked = tuple[Ids, Distances]
+FLOAT64 = np.dtype(np.float64)
 
 FIRST_BATCHES = (20, 200, 2_000)  # rows ranked for a statement that does not say its LIMIT
 BATCH = 1024
@@ -175,8 +176,7 @@ def _in_order(metric: str, search: Search, ids: Ids, matrix: Matrix) -> tuple[Ra
         search.within,
         search.beyond,
     )
-    ranked = np.frombuffer(found, np.int64), np.frombuffer(far, np.float64)
-    return ranked, np.frombuffer(places, np.int64)
+    return (np.frombuffer(found, INT64), np.frombuffer(far, FLOAT64)), np.frombuffer(places, INT64)
 
 
 def _only(search: Search, changed: set[int]) -> Ids:

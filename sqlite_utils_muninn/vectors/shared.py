@@ -44,7 +44,9 @@ def shared_index(storage: Storage, options: GraphOptions) -> Index:
 
 def _fits(index: Index, storage: Storage, options: GraphOptions) -> bool:
     """Whether it is for such vectors: a crafted copy may claim the same id for others."""
-    return index.options == options and index.dimensions == storage.dimensions
+    if index.options is not options and index.options != options:
+        return False
+    return index.dimensions == storage.dimensions
 
 
 def _file(storage: Storage) -> Any:
@@ -77,7 +79,9 @@ class Connection:
 
 def connection(db: Database) -> Connection:
     """What a connection remembers."""
-    found: Connection = db.state.setdefault(_STATE, Connection())
+    found: Connection | None = db.state.get(_STATE)
+    if found is None:
+        found = db.state[_STATE] = Connection()
     return found
 
 

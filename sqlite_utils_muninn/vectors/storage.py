@@ -63,6 +63,8 @@ class Storage:
         self._dimensions = dimensions
         self._id: str | None = None
         self._finding: tuple[str, tuple[str, str, str]] | None = None
+        self._named: str | None = None
+        self._last = ""
         self.last_seq = 0
         """The last log row that was written."""
 
@@ -193,7 +195,10 @@ class Storage:
 
     def position(self) -> Position | None:
         """The end of the log as this statement sees it; None if the log is damaged."""
-        rows = self.db.execute(f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1")
+        if self._named != self.table:  # it may have been renamed
+            self._named = self.table
+            self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
+        rows = self.db.execute(self._last)
         if not rows or not isinstance(rows[0][1], int):
             return None
         return Position(*rows[0])
@@ -329,7 +334,8 @@ class Storage:
             )
         sql, blobs = self._finding
         found, data = self.db.slices(sql, ids, blobs, self.dimensions * FLOAT32.itemsize)
-        return found, np.frombuffer(data, FLOAT32).reshape(-1, self.dimensions)
+        matrix: Matrix = np.frombuffer(data, FLOAT32)
+        return found, matrix.reshape(len(found), self.dimensions)
 
     def _read_slowly(self, ids: Ids) -> tuple[Ids, Matrix]:
         """Read what is there of a damaged table, or say what is wrong with it."""
