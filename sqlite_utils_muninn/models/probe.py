@@ -19,7 +19,7 @@ import threading
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,15 +126,19 @@ def _key(path: Path) -> str:
 
 @cache
 def _machine() -> str:
-    """Return what of this machine decides whether a file runs: llama.cpp and the CPU."""
-    try:
-        version = metadata.version("llama-cpp-python")
-    except metadata.PackageNotFoundError:
-        version = "none"
+    """Return what of this machine decides whether a file runs: llama.cpp's build and the CPU."""
+    found = find_spec("llama_cpp")
+    built = 0
+    for place in (found and found.submodule_search_locations) or ():
+        with contextlib.suppress(OSError):
+            for part in sorted(Path(place, "lib").iterdir()):
+                status = part.stat()
+                described = f"{part.name}|{status.st_size}|{status.st_mtime_ns}"
+                built = zlib.crc32(described.encode(), built)
     features = ""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii") as file:
         features = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    return f"{version}|{zlib.crc32(features.encode()):08x}|{ENCODER}"
+    return f"{built:08x}|{zlib.crc32(features.encode()):08x}|{ENCODER}"
 
 
 def _tried(header: Header) -> Probed | ProbeError:

@@ -5,32 +5,53 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-import pluggy
-
 from sqlite_utils_muninn import hookspecs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pluggy
+
     from sqlite_utils_muninn.models.backends.backend import Backend
 
 
-@cache
-def backends() -> tuple[Backend, ...]:
-    """Return all backends, the package's own first. A plugin that cannot be imported raises."""
-    manager = plugins()
-    found: list[Backend] = []
-    for registered in reversed(manager.hook.register_muninn_backends()):
-        found += registered
-    return tuple(found)
+def backends() -> Iterator[Backend]:
+    """Yield all backends, the package's own first. A plugin that cannot be imported raises.
+
+    Plugins are looked for when no backend of the package has the model: reading what every
+    installed distribution says of itself takes longer than loading a small model.
+    """
+    yield from _own()
+    yield from _of(plugins())
 
 
 @cache
 def plugins() -> pluggy.PluginManager:
-    """Return the plugins of this process."""
+    """Return what other packages have added in this process."""
+    manager = _manager()
+    manager.load_setuptools_entrypoints(hookspecs.NAME)
+    return manager
+
+
+@cache
+def _own() -> tuple[Backend, ...]:
     from sqlite_utils_muninn.models.backends import local, servers, trigrams
+
+    manager = _manager()
+    for module in (local, trigrams, servers):
+        manager.register(module)
+    return tuple(_of(manager))
+
+
+def _manager() -> pluggy.PluginManager:
+    import pluggy
 
     manager = pluggy.PluginManager(hookspecs.NAME)
     manager.add_hookspecs(hookspecs)
-    for own in (local, trigrams, servers):
-        manager.register(own)
-    manager.load_setuptools_entrypoints(hookspecs.NAME)
     return manager
+
+
+def _of(manager: pluggy.PluginManager) -> Iterator[Backend]:
+    """Yield the backends of a manager's plugins, in the order in which they came."""
+    for registered in reversed(manager.hook.register_muninn_backends()):
+        yield from registered
