@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.vectors.subjects import Subject
 
 K = 10
-LEAST, ENOUGH = 20, 1.5
+LEAST, ENOUGH = 5, 1.5
 """Calls that are always made; seconds after which no more are."""
 SHARES = (0.01, 0.1, 0.5, 0.9, 1.0)
 COUNTS = (1, 10, 100, 1_000)
