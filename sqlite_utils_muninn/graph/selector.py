@@ -5,7 +5,7 @@
     a b      union               a,b    intersection            not a   all others
     stg_*    every node whose id matches (*, ? and [...], as in file names)
 
-Union binds weakest, then intersection, then ``not``.
+Union binds weakest, then ``not``, then intersection.
 """
 
 from __future__ import annotations
