@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils_muninn.bridge import SQLError
+from sqlite_utils_muninn.bridge import SQLError, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +106,6 @@ def also(table: Nodes, rowid: str, only: Filter | None) -> tuple[str, tuple[Any,
     """Return ` AND EXISTS (...)`: that the row of a node table with this rowid qualifies."""
     if only is None:
         return "", ()
-    inner = f"SELECT 1 FROM {table.table.sql} AS muninn_node WHERE "
-    inner += f"muninn_node.{table.table.rowid} = {rowid} AND {only.condition}"
+    inner = f"SELECT 1 FROM {table.table.sql} "
+    inner += f"WHERE {quote(table.name)}.{table.table.rowid} = {rowid} AND {only.condition}"
     return f" AND EXISTS ({inner})", only.parameters

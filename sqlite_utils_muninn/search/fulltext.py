@@ -42,10 +42,12 @@ def _matches(
 ) -> list[tuple[float, Place]]:
     assert table.fts is not None
     index = table.fts
-    condition, values = also(table, f"{quote(index.name)}.rowid", only)
+    # The index has another name here, so that a condition may call the node table by its own.
+    condition, values = also(table, "muninn_fts.rowid", only)
     rows = asked.db.execute(
-        f"SELECT rowid, rank FROM {index.sql} WHERE {quote(index.name)} MATCH ?{condition} "
-        "ORDER BY rank LIMIT ?",
+        f"SELECT muninn_fts.rowid, muninn_fts.rank FROM {index.sql} AS muninn_fts "
+        f"WHERE muninn_fts.{quote(index.name)} MATCH ?{condition} "
+        "ORDER BY muninn_fts.rank LIMIT ?",
         (match, *values, asked.count),
     )
     return [(rank, (table.number, rowid)) for rowid, rank in rows]

@@ -323,6 +323,24 @@ def test_a_host_has_the_last_word_on_time_and_text(
         search(connect(path, max_rows=5), QUERY)
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["objects.name = 'Alone'", "name = 'Alone'", '"objects"."name" IN (\'Alone\')', "rowid = 6"],
+)
+def test_a_condition_may_call_the_table_by_its_name(attack: Any, where: str) -> None:
+    assert labels(search(attack, QUERY, where=where)) == ["Alone"]
+    assert labels(search(attack, QUERY, where=where, expand_hops=0, candidates=1)) == ["Alone"]
+
+
+def test_a_condition_on_a_full_text_table_that_is_the_nodes(conn: Any) -> None:
+    conn.executescript(
+        "CREATE VIRTUAL TABLE notes USING fts5(title, body);"
+        "INSERT INTO notes VALUES ('One', 'a fast boat'), ('Two', 'a fast car');"
+    )
+    for where in ("title = 'Two'", "notes.title = 'Two'", "rowid = 2"):
+        assert labels(search(conn, "fast", where=where)) == ["Two"]
+
+
 def test_no_rows_are_wanted(attack: Any) -> None:
     assert search(attack, QUERY, top_k=0).rows == []
     assert search(attack, QUERY, top_k=0, expand_hops=0, mmr=0.5).rows == []
