@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -142,7 +143,7 @@ def _json(datasette: Datasette, page: Page) -> Response:
 
 
 async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
-    path = search_url(datasette, page.database)
+    path, db = search_url(datasette, page.database), datasette.databases[page.database]
     result = page.result
     rows = result.rows if result else []
     context = {
@@ -171,6 +172,7 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         ),
         "explain_url": f"{path}?{urlencode([*_pairs(request), ('explain', '1')])}",
         "max_query": settings_of(datasette).max_query,
+        "filename": Path(db.path or f"{page.database}.db").name,
         "autofocus": not page.asked.query,
         "table_url": lambda table: datasette.urls.table(page.database, table),
     }

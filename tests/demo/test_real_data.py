@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from datasette.app import Datasette
 from sqlite_utils.utils import sqlite3
 
 from demo.build import build_database
+from demo.graph import declare_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,3 +77,23 @@ def test_full_text_finds_a_technique(attack: Any) -> None:
         WHERE objects_fts MATCH 'lsass memory' AND o.type = 'technique' ORDER BY rank LIMIT 1
     """
     assert list(attack.execute(sql)) == [("T1003.001",)]
+
+
+@pytest.mark.asyncio
+async def test_the_search_page_finds_the_way_from_a_worm_to_its_technique(attack: Any) -> None:
+    """By words alone: what a visitor without a model sees."""
+    [(_, _, path)] = attack.execute("PRAGMA database_list")
+    declare_graph(Path(path))
+    datasette = Datasette([path])
+    try:
+        asked = "q=malware+that+spreads+on+USB+sticks"
+        body = (await datasette.client.get(f"/attack/-/muninn/search.json?{asked}")).json()
+        rows = {row["label"]: row for row in body["rows"]}
+        assert {"Raspberry Robin", "Replication Through Removable Media"} <= set(rows)
+        assert "by full text alone" in " ".join(body["missing"])
+        assert len(body["edges"]) >= 10
+        assert any("-[uses]->" in row["via"]["sentence"] for row in body["rows"])
+        page = await datasette.client.get(f"/attack/-/muninn/search?{asked}")
+        assert "<svg" in page.text
+    finally:
+        datasette.close()
