@@ -342,6 +342,8 @@ def _in_order(ids: Ids, found: Ids, matrix: Matrix) -> list[bytes | None]:
 
 
 def _as_rowid(value: object) -> int:
+    if isinstance(value, int):  # the rule; looking at it as at a list takes 30 us
+        return value
     ids = rowids([value])
     if not len(ids):
         raise SQLError("datatype mismatch", 20)
