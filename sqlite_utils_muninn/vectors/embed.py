@@ -19,6 +19,7 @@ from .difference import settle
 from .options import TEXT
 from .own_texts import OwnPlan, run_own
 from .planning import Plan, default_name, plan
+from .saving import finish
 from .wishes import Progress, Wish, literal, passages
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def run(made: Plan | OwnPlan, batch_size: int = BATCH_SIZE) -> Iterator[Progress
         _embed_batch(made, ids[start : start + batch_size], progress)
         yield progress
     settle(made.table(), made.watch(), lambda work: transaction(made.db, work))
+    finish(made.db, made.name, made.source.schema)
 
 
 def _make_table(made: Plan) -> None:

@@ -1,4 +1,4 @@
-"""When the index of a table is saved in its file: by whoever writes, seldom; at once by 'optimize'.
+"""When the index of a table is saved: by whoever writes, seldom; by 'optimize', and after a load.
 
 Saving costs about a second for a million vectors, so it is done when a twentieth of the rows has
 changed since the last time (2,000 at least), within the transaction that is about to be committed.
@@ -12,15 +12,21 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..bridge import SQLError
+import numpy as np
+
+from ..bridge import SQLError, quote
 from . import building, saved
 from . import index as index_module
+from .blob import FLOAT32
 from .index import Index
+from .options import RESERVED
 from .shared import connection, shared_index, transactions
+from .storage import Storage
+from .tables import vector_tables
 
 if TYPE_CHECKING:
+    from ..bridge import Database
     from .options import GraphOptions
-    from .storage import Storage
 
 CHANGES, SHARE = 2_000, 20  # saved after so many changes, or a twentieth of the rows
 LINKED_AT_ONCE = 64
@@ -90,6 +96,40 @@ def save_now(storage: Storage, options: GraphOptions) -> None:
         storage.save(rows)
         index.saved = position
     storage.prune(1)
+
+
+def finish(db: Database, name: str, schema: str = "main") -> None:
+    """Save the index of a table after a load, where that is due; outside a transaction.
+
+    Rows are linked before the file is locked for writing.
+    """
+    for table in vector_tables(db, schema):
+        # A table named like one of its columns has no commands.
+        if table.name.casefold() == name.casefold() not in RESERVED:
+            storage = Storage(db, schema, table.name, table.kind, table.dimensions)
+            if _is_due(storage):
+                _link_all(storage)
+                column = quote(table.name)
+                target = f"{quote(schema)}.{column}"
+                db.execute(f"INSERT INTO {target}({column}) VALUES ('optimize')")
+
+
+def _is_due(storage: Storage) -> bool:
+    rows = storage.count()
+    if rows * storage.dimensions <= index_module.SCANNED_FLOATS:
+        return False
+    since = storage.since_saved()
+    return since is None or since > max(CHANGES, rows // SHARE)
+
+
+def _link_all(storage: Storage) -> None:
+    """Have the process's index brought up to date by a search, and wait until it is linked."""
+    probe = np.ones(storage.dimensions, FLOAT32).tobytes()
+    table = f"{quote(storage.schema)}.{quote(storage.table)}"
+    storage.db.execute(f"SELECT rowid FROM {table} WHERE vector MATCH ? AND k = 1", (probe,))
+    index = connection(storage.db).indexes.get((storage.schema, storage.id))
+    while index is not None and not building.wait(index, 0.2):
+        storage.check()
 
 
 def _index_at(storage: Storage, options: GraphOptions, position: index_module.Position) -> Index:

@@ -261,6 +261,19 @@ def test_vectors_that_cannot_be_compared_are_remembered(connect: Connect, path: 
         command(other, "integrity-check")
 
 
+def test_a_load_ends_with_a_saved_index(connect: Connect, path: Path) -> None:
+    conn = make(connect, path)
+    db = attach(conn)
+    saving.finish(db, "V")
+    (head,) = conn.execute("SELECT data FROM v_edges WHERE id = 0").fetchone()
+    agree(fresh(connect, path), dict(enumerate(matrix())))
+    assert shared_index().graph.linked == ROWS
+    fill(conn, [9_999], matrix(1, seed=3))
+    saving.finish(db, "v")  # one row more is no reason
+    assert conn.execute("SELECT data FROM v_edges WHERE id = 0").fetchone() == (head,)
+    saving.finish(db, "nothing")
+
+
 # ---- Hostile files ----
 
 

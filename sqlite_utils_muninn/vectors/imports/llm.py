@@ -20,6 +20,7 @@ from ..blob import FLOAT32
 from ..committing import transaction
 from ..embedder import Embedder, Fingerprint, remember
 from ..options import COSINE, INDEX, TEXT
+from ..saving import finish
 from ..tables import VectorTable, vector_tables
 from .origin import tables
 from .run import BATCH, Progress, is_usable
@@ -105,6 +106,7 @@ def run(
     for rows in _blocks(source, chosen):
         _store(target, chosen, rows, progress)
         yield progress
+    finish(db, table)
 
 
 def _blocks(source: Any, chosen: Collection) -> Iterator[list[tuple[Any, ...]]]:

@@ -12,6 +12,7 @@ from ...bridge import attach, quote
 from ..blob import FLOAT32
 from ..committing import transaction
 from ..options import INDEX
+from ..saving import finish
 from ..tables import vector_tables
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def run(conn: Any, table: str, origin: Origin, *, replace: bool = False) -> Iter
             rows = block[start : start + BATCH]
             _store(db, table, origin, rows, progress, replace=replace)
             yield progress
+    finish(db, table)
 
 
 def _make(db: Database, table: str, origin: Origin) -> None:
