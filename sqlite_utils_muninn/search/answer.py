@@ -62,7 +62,7 @@ class Via:
     """
 
     seed: Seed | None
-    """The seed that contributes most; the row itself where that is so."""
+    """The seed that contributes most, maybe the row itself; None: many give a little each."""
     direct: float
     """The share of the row's weight that comes from its own match."""
     path: tuple[Step, ...] = ()
@@ -72,7 +72,7 @@ class Via:
     def sentence(self) -> str:
         """Say it: `Kerberoasting -[mitigated by]-> Encrypt Sensitive Information, seed rank 2`."""
         if self.seed is None:
-            return ""
+            return "many weak ways lead here"
         if not self.path:
             why = "is named in the query" if self.seed.is_named else "matches the query itself"
             return f"{why}, seed rank {self.seed.rank}"

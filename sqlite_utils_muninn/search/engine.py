@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from .filters import filters, qualifying
 from .fulltext import full_text
 from .meaning import Meaning
 from .nearest import by_meaning, vectors_of
-from .network import Following, Network
+from .network import Following, Loaded
 from .options import Options
 from .pool import Asked, Candidate, Pool
 from .reranking import Reranker, rerank
@@ -55,13 +55,6 @@ class Request:
     schema: str = "main"
     may_execute_sql: bool = False
     options: Options = field(default_factory=Options)
-
-
-class Loaded(NamedTuple):
-    """The graph in memory, and the weights of its edges for this search."""
-
-    network: Network
-    weights: np.ndarray | None
 
 
 class Search:

@@ -95,7 +95,8 @@ class Meaning:
                 known[mark] = query_vector(self.db, self.host, table.vectors.name, mark, self.query)
             return known[mark]
         except (ValueError, ImportError, OSError, RuntimeError) as error:
-            if self.model is not None:
+            # Of time that is up no other way is to be made.
+            if self.model is not None or isinstance(error, TimeoutError):
                 raise
             self.missing.append(f"searched {table.name!r} without its vectors: {error}")
             return None

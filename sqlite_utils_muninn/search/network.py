@@ -216,6 +216,13 @@ class Network:
         return [w if str(kind) in following.only else 0.0 for w, kind in kinds]
 
 
+class Loaded(NamedTuple):
+    """A network, and the weights of its edges for one search; None: all are 1."""
+
+    network: Network
+    weights: np.ndarray | None
+
+
 def places_of(network: Network, nodes: np.ndarray) -> list[Place]:
     """Return the table and the key of nodes, in their order."""
     tables = network.table_of(nodes)

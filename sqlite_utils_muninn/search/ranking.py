@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.graph.work import Work
 
     from .binding import Nodes
-    from .engine import Loaded
     from .filters import Filter
-    from .network import Network
+    from .network import Loaded, Network
     from .options import Options
     from .pool import Candidate, Place, Pool
     from .vocabulary import Vocabulary

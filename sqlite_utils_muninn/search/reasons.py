@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .binding import Bound
     from .network import Network
     from .pool import Place
-    from .ranking import Item, Ranked
+    from .ranking import Item, Ranked, Seeds
     from .texts import Said
     from .walk import Origin
 
@@ -79,7 +79,6 @@ class Told:
         self.by_place = {
             item.place: origin for item, origin in zip(ranked.items, ranked.reasons, strict=False)
         }
-        self.place_of: dict[int, Place] = {}
 
     def node(self, place: Place) -> Node:
         """Return a node as it is shown."""
@@ -103,13 +102,13 @@ class Told:
             table = int(np.searchsorted(loaded.first_edges, number, side="right")) - 1
             found.append(
                 Edge(
-                    source.node,
-                    source.table,
-                    target.node,
-                    target.table,
-                    loaded.type_of_edge(number),
-                    weight,
-                    self.bound.edges[table].table.name,
+                    source=source.node,
+                    source_table=source.table,
+                    target=target.node,
+                    target_table=target.table,
+                    type=loaded.type_of_edge(number),
+                    weight=weight,
+                    table=self.bound.edges[table].table.name,
                 )
             )
         return found
@@ -123,15 +122,18 @@ class Told:
             rank = 1 + [i.place for i in self.ranked.items].index(item.place)
             is_named = item.candidate is not None and item.candidate.named is not None
             return Via(_seed(node, rank, is_named), 1.0)
-        at = np.flatnonzero(seeds.nodes == origin.nodes[0])
-        first = self.node(places_of(loaded, np.array(origin.nodes[:1]))[0])
-        seed = None
-        if len(at):
-            is_named = seeds.candidates[at[0]].named is not None
-            seed = _seed(first, int(seeds.rank[at[0]]), is_named)
         steps = tuple(self._steps(loaded, origin))
         last = steps[-1].share if steps else 0.0
-        return Via(seed, origin.direct, steps, max(0.0, 1 - origin.direct - last))
+        rest = max(0.0, 1 - origin.direct - last)
+        return Via(self._seed_of(loaded, seeds, origin), origin.direct, steps, rest)
+
+    def _seed_of(self, loaded: Network, seeds: Seeds, origin: Origin) -> Seed | None:
+        at = np.flatnonzero(seeds.nodes == origin.nodes[0])
+        if not len(at):
+            return None
+        node = self.node(places_of(loaded, np.array(origin.nodes[:1]))[0])
+        is_named = seeds.candidates[at[0]].named is not None
+        return _seed(node, int(seeds.rank[at[0]]), is_named)
 
     def _steps(self, loaded: Network, origin: Origin) -> list[Step]:
         places = places_of(loaded, np.array(origin.nodes, np.int64))
@@ -144,15 +146,20 @@ class Told:
             source, target = nodes[n], nodes[n + 1]
             steps.append(
                 Step(
-                    *(source.node, source.label, source.table, kind),
-                    *(target.node, target.label, target.table),
-                    "forward" if is_forward else "reverse",
-                    share,
-                    kind if is_forward else inverse,
+                    source=source.node,
+                    source_label=source.label,
+                    source_table=source.table,
+                    type=kind,
+                    target=target.node,
+                    target_label=target.label,
+                    target_table=target.table,
+                    direction="forward" if is_forward else "reverse",
+                    share=share,
+                    reads=kind if is_forward else inverse,
                 )
             )
         return steps
 
 
 def _seed(node: Node, rank: int, is_named: bool) -> Seed:
-    return Seed(node.table, node.node, node.rowid, node.label, node.type, rank, is_named)
+    return Seed(**vars(node), rank=rank, is_named=is_named)

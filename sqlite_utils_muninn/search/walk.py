@@ -137,32 +137,20 @@ class Walk:
         """Return where the rank of some of the reached nodes came from; they are given by place."""
         field = self._field
         assert field is not None
-        count, steps = len(field.nodes), self.spread.hops + 1
-        entries = ENTRIES
-        path, edges = np.empty(steps + 1, np.int32), np.empty(steps, np.int64)
-        shares = np.empty(steps + 2)
-        memory = (
-            *(np.empty(entries, np.int32) for _ in range(2)),
-            *(np.empty(entries) for _ in range(2)),
-            np.empty(entries, np.int64),
-            np.full(count, -1, np.int32),
-            np.zeros(count),
-        )
+        steps = self.spread.hops + 1
+        trace = _Trace(field, self.spread.damping, self.work, steps, FOLLOWED)
+        # The nearest seeds may be the weakest: then all came from further away.
+        longer = _Trace(field, self.spread.damping, self.work, 3 * steps, FOLLOWED / 100)
         found = []
         for place in places.tolist():
-            length = self.work.run(
-                "trace",
-                *(field.ways.offsets, field.ways.targets, field.weights, field.nodes),
-                *(field.place, field.strength, field.rank, field.start),
-                *(float(self.spread.damping), place, steps, FOLLOWED, path, edges, shares),
-                *memory,
-                steps=1,
-            )
+            path, edges, shares = trace.back_from(place)
+            if not shares[1] > 0:
+                path, edges, shares = longer.back_from(place)
             found.append(
                 Origin(
-                    field.nodes[path[: length + 1]].tolist(),
-                    [self._along(int(at)) for at in edges[:length]],
-                    shares[2 : length + 2].tolist(),
+                    field.nodes[path].tolist(),
+                    [self._along(at) for at in edges.tolist()],
+                    shares[2:].tolist(),
                     *(float(share) for share in shares[:2]),
                 )
             )
@@ -192,3 +180,36 @@ class Walk:
             return self.network.scratch.pop()
         except IndexError:
             return Scratch(np.full(nodes, -1, np.int32), np.full(nodes, np.nan))
+
+
+class _Trace:
+    """The way back from nodes, and the memory that it takes."""
+
+    def __init__(
+        self, field: Field, damping: float, work: Work, steps: int, followed: float
+    ) -> None:
+        self.field, self.damping, self.work = field, damping, work
+        self.steps, self.followed = steps, followed
+        count = len(field.nodes)
+        self.memory = (
+            *(np.empty(ENTRIES, np.int32) for _ in range(2)),
+            *(np.empty(ENTRIES) for _ in range(2)),
+            np.empty(ENTRIES, np.int64),
+            np.full(count, -1, np.int32),
+            np.zeros(count),
+        )
+
+    def back_from(self, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the places of the best path from the greatest seed, its edges, and shares."""
+        field = self.field
+        path, edges = np.empty(self.steps + 1, np.int32), np.empty(self.steps, np.int64)
+        shares = np.empty(self.steps + 2)
+        length = self.work.run(
+            "trace",
+            *(field.ways.offsets, field.ways.targets, field.weights, field.nodes),
+            *(field.place, field.strength, field.rank, field.start),
+            *(float(self.damping), place, self.steps, self.followed, path, edges, shares),
+            *self.memory,
+            steps=1,
+        )
+        return path[: length + 1], edges[:length], shares[: length + 2]

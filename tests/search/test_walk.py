@@ -147,6 +147,16 @@ def test_the_seed_that_gives_most_is_named_not_the_nearest() -> None:
     assert origin.edges == [0, 1]
 
 
+def test_the_seed_is_named_even_when_it_is_further_away_than_the_ball_is_wide() -> None:
+    """Node 4 is in the ball because of 5, a seed of no weight: all it has came from 0."""
+    loaded = network(6, [(n, n + 1) for n in range(5)])
+    with Walk(loaded, None, Spread(0.8, 2, 1000, **EXACT), WORK) as walk:
+        reached = walk.run(np.array([5, 0]), np.array([0.0, 1.0]))
+        (origin,) = walk.origins(np.flatnonzero(reached.nodes == 4))
+    assert origin.nodes == [0, 1, 2, 3, 4]
+    assert origin.shares[-1] == pytest.approx(1, abs=0.5)
+
+
 def test_a_hub_is_reached_and_not_passed() -> None:
     edges = [(0, 1)] + [(1, leaf) for leaf in range(2, 12)]
     loaded = network(12, edges)
