@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import struct
@@ -157,3 +158,34 @@ def test_reading_works_with_both_sqlite_libraries_in_one_process(
     with pytest.raises(other_module.OperationalError, match="another SQLite library"):
         other.execute("INSERT INTO v(vector) VALUES ('[1, 1]')")
     other.close()
+
+
+FORKED = """
+import os, struct, sys
+from tests.vectors.conftest import open_connection
+from sqlite_utils_muninn.vectors import shared
+
+path = sys.argv[1]
+conn = open_connection(path)
+search = "SELECT rowid FROM v WHERE vector MATCH '[0, 0]' AND k = 1"
+conn.execute(search).fetchall()
+(index,) = list(shared._indexes.values())
+with index.hold():  # as another thread may
+    child = os.fork()
+    if not child:
+        fresh = open_connection(path)
+        found = conn.execute(search).fetchall() + fresh.execute(search).fetchall()
+        os._exit(0 if found == [(1,), (1,)] else 1)
+    sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_does_not_wait_for_threads_it_has_not(connect: Connect, path: Path) -> None:
+    make(connect, path, "wal")
+    conn = connect(path)
+    conn.execute("INSERT INTO v(rowid, vector) VALUES (1, '[1, 1]')")
+    conn.close()
+    command = [sys.executable, "-c", FORKED, str(path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")

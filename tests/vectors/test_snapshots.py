@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from sqlite_utils_muninn.bridge import quote
-from sqlite_utils_muninn.vectors import building, index, reader, storage
+from sqlite_utils_muninn.vectors import building, index, reader, saving, storage
 
 from .conftest import open_connection
 
@@ -388,6 +388,7 @@ def limits(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             (index, "SCANNED_FLOATS", 30),
             (index, "REMEMBERED", 12),
             (index, "FOLLOWED", 6),
+            (saving, "CHANGES", 5),
             (storage, "LOG_KEPT", 10),
             (storage, "PRUNED_EVERY", 4),
             (storage, "BLOCK", 1),
