@@ -115,8 +115,9 @@ class Adjacency(VirtualTable):
         if config.get("layout") != LAYOUT or not followed.is_watched():
             return None
         try:
-            nodes, edges = int(config["node_count"]), int(config["edge_count"])
-            work.need(64 * nodes + 60 * edges, "the graph")
+            work.need(
+                64 * _count(config, "node_count") + 64 * _count(config, "edge_count"), "the graph"
+            )
             weighted = self.edges.weight is not None
             kept = stored.load(self.db, self.shadow, config["checksum"], weighted, work)
             return followed.update(kept, work) if kept else None
@@ -177,14 +178,22 @@ class Adjacency(VirtualTable):
 
     def rebuild(self) -> None:
         """Read the edges and write their arrays."""
-        config = self._config()
-        if config.get("layout") != LAYOUT:
+        if not self._tables_are_ours():
             # SQLite drops no tables while a statement runs that writes one.
             raise SQLError(
                 f"{MODULE}: {self.name!r} was made by another program, and only its edge table is "
                 "read; DROP it and CREATE it again to keep arrays in the file"
             )
-        self._write_all(config, Work(MODULE, self.db.check))
+        self._write_all(self._config(), Work(MODULE, self.db.check))
+
+    def _tables_are_ours(self) -> bool:
+        """Whether the shadow tables have our columns."""
+        sql = "SELECT name FROM pragma_table_info(?, ?)"
+        wanted = {"csr_fwd": "data", "csr_rev": "data", "delta": "edge", "nodes": "id"}
+        return all(
+            (column,) in self.db.execute(sql, (f"{self.name}_{suffix}", self.place))
+            for suffix, column in wanted.items()
+        )
 
     def _write_all(self, config: dict[str, Any], work: Work) -> None:
         followed = self._followed()
@@ -202,13 +211,13 @@ class Adjacency(VirtualTable):
             self.rebuild()
         elif followed.has_changed():
             kept, same_numbers = updated
-            had = min(int(config["node_count"]), len(kept.ids)) if same_numbers else 0
+            had = min(_count(config, "node_count"), len(kept.ids)) if same_numbers else 0
             self._write(kept, config, work, had=had)
 
     def _write(self, kept: Kept, config: dict[str, Any], work: Work, *, had: int = 0) -> None:
         checksum = stored.save(self.db, self.shadow, kept, work, had=had)
         new = {argument: getattr(self.edges, field) for argument, field in _FIELDS.items()}
-        new["generation"] = int(config.get("generation", 0)) + 1
+        new["generation"] = _count(config, "generation") + 1
         new.update(node_count=len(kept.ids), edge_count=len(kept.source))
         new.update(layout=LAYOUT, checksum=checksum)
         self.db.execute(f"DELETE FROM {self.shadow('delta')}")
@@ -239,6 +248,12 @@ class Adjacency(VirtualTable):
     def destroy(self) -> None:
         """DROP TABLE: what belongs to it goes, too."""
         self._drop_tables()
+
+
+def _count(config: dict[str, Any], key: str) -> int:
+    """A number out of the configuration; 0 where there is something else."""
+    value = config.get(key)
+    return value if isinstance(value, int) and 0 <= value < 2**31 else 0
 
 
 _FIELDS = {"edge_table": "table", "src_col": "source", "dst_col": "target", "weight_col": "weight"}
