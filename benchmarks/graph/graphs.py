@@ -17,7 +17,10 @@ SIZES = {"10k": 10_000, "100k": 100_000, "1M": 1_000_000}
 
 def write(size: str, path: Path) -> dict[str, Any] | None:
     """Make a file; gives its counts and the ends of the path that is asked for."""
-    edges: Iterable[tuple[str, str]] = power_law(SIZES[size], 5) if size in SIZES else debian()
+    others = {"debian": debian, "karate": karate}
+    edges: Iterable[tuple[str, str]] = (
+        power_law(SIZES[size], 5) if size in SIZES else others[size]()
+    )
     chance = random.Random(1)
     conn = sqlite3.connect(path)
     conn.execute("CREATE TABLE e (s TEXT, t TEXT, w REAL)")
@@ -62,6 +65,14 @@ def power_law(nodes: int, each: int) -> Iterator[tuple[str, str]]:
             ends.append(ends[chance.randrange(len(ends))])
     for place in range(0, len(ends), 2):
         yield f"node-{ends[place + 1]}", f"node-{ends[place]}"
+
+
+def karate() -> Iterator[tuple[str, str]]:
+    """Zachary's karate club, on which everybody tries community detection."""
+    import networkx as nx
+
+    for one, other in nx.karate_club_graph().edges:
+        yield str(one), str(other)
 
 
 def debian() -> Iterator[tuple[str, str]]:

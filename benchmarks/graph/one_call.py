@@ -65,7 +65,8 @@ def forget_results() -> None:
     """Warm means the arrays: what was computed from them is computed again."""
     from sqlite_utils_muninn.graph.cache import CACHE
 
-    for graph in CACHE._graphs.values():
+    graphs: list[Any] = list(CACHE._graphs.values())
+    for graph in graphs:
         graph._results.clear()
 
 
@@ -107,6 +108,25 @@ def reach(nx: Any, graph: Any, start: str, end: str) -> float | None:
     return length
 
 
+def by_peer(request: dict[str, Any]) -> dict[str, Any]:
+    """Another Leiden on the same undirected graph: its modularity, and the CPU seconds of it."""
+    from benchmarks.graph import leidens
+
+    graph = leidens.read(request["path"])
+    search = getattr(leidens, request["subject"])(graph)
+    label, running, wall = timed(search)
+    return {"answer": leidens.judge(graph, label), "cold": running, "wall": wall}
+
+
+def judged(request: dict[str, Any]) -> dict[str, Any]:
+    """What an extension's communities are worth, by the same measure for all."""
+    from benchmarks.graph import leidens
+
+    rows = connect(request).execute(f"SELECT node, community_id FROM graph_leiden WHERE {EDGES}")
+    graph = leidens.read(request["path"])
+    return {"answer": leidens.judge(graph, leidens.labels(graph, dict(rows)))}
+
+
 def peak() -> int | None:
     """Most memory that this process had, in MB (not getrusage's, which its parent's can be)."""
     try:
@@ -124,8 +144,11 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float, float]:
 
 def main() -> None:
     request = json.loads(sys.argv[1])
-    result = (by_networkx if request["subject"] == "networkx" else by_sql)(request)
+    kinds = {"ours": by_sql, "sqlite-muninn": by_sql, "networkx": by_networkx}
+    result = kinds.get(request["subject"], by_peer)(request)
     result["peak_mb"] = peak()
+    if request["call"] == "leiden" and kinds.get(request["subject"]) is by_sql:
+        result.update(judged(request))
     print(json.dumps(result))
 
 
