@@ -16,6 +16,7 @@ from .committing import transaction
 from .deferred import made_before
 from .difference import Difference, sort
 from .options import TEXT, TextOptions, text_options
+from .saving import finish
 from .source import BLOCK, fingerprint
 from .tables import arguments_of, read_table
 from .wishes import Progress, literal, passages
@@ -133,6 +134,7 @@ def run_own(made: OwnPlan, batch_size: int) -> Iterator[Progress]:
     if not made.is_same:
         _put_in_place(made)
         yield progress
+    finish(made.db, made.name, made.old.schema)
 
 
 def _declaration(made: OwnPlan) -> str:

@@ -293,6 +293,15 @@ def test_a_collection_that_a_model_here_searches(
     assert ask("SELECT name FROM sqlite_master WHERE name LIKE 'more%'") == []
 
 
+def test_large_tables_end_with_a_saved_index(
+    run: Any, phrases: Any, old: Path, new: Path, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 100)
+    assert run("muninn", "import", "llm", new, "notes", old, "phrases").exit_code == 0
+    assert ask("SELECT count(*) > 0 FROM notes_vectors_edges") == [(1,)]
+    assert ask("SELECT count(*) FROM notes_vectors WHERE vector MATCH ? AND k = 5", phrases[0][2])
+
+
 def test_a_file_of_llm_itself(run: Any, old: Path, new: Path, ask: Any) -> None:
     """Made by the real program, where it is installed."""
     llm = pytest.importorskip("llm", reason="llm is not installed")

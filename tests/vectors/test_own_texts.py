@@ -158,6 +158,16 @@ def test_a_half_made_table_is_denied_with_its_owner(
     assert {derived[name] for name in others} <= {"docs", ""}
 
 
+def test_a_large_table_ends_with_a_saved_index(
+    conn: Any, planned: Callable[..., OwnPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
+    list(run(planned(model="other", force=True), 16))
+    assert conn.execute("SELECT count(*) > 0 FROM docs_edges").fetchone() == (1,)
+    assert search(conn, TEXTS[12]) == [12]
+    conn.execute("INSERT INTO docs(docs) VALUES ('integrity-check')")
+
+
 def test_passages_of_own_texts(conn: Any, planned: Callable[..., OwnPlan], shelf: Shelf) -> None:
     shelf.models["words"].context = 16
     conn.execute(

@@ -106,7 +106,7 @@ def run(
     for rows in _blocks(source, chosen):
         _store(target, chosen, rows, progress)
         yield progress
-    finish(db, table)
+    finish(db, target.vectors)
 
 
 def _blocks(source: Any, chosen: Collection) -> Iterator[list[tuple[Any, ...]]]:
