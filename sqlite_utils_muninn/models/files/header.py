@@ -18,7 +18,7 @@ from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.models.files import ggml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 MAGIC = b"GGUF"
@@ -300,34 +300,41 @@ class _Reader:
     def string_array(self, what: str, length: int, most: int) -> Array:
         if length * 8 > self.limit - self.file.tell():
             raise ValueError(self.cut_off(what, self.file.tell()))
-        strings = self.strings(length, what)
-        if length > most:
-            for _ in strings:
-                pass
-            return Array(length)
+        strings = self.strings(length, what, keep=length <= most)
         return Array(length, tuple(string.decode("utf-8", "replace") for string in strings))
 
-    def strings(self, count: int, what: str) -> Iterator[bytes]:
-        """Yield so many strings; vocabularies have too many for a read or two of each."""
-        data, start, place = b"", 0, self.file.tell()
+    def strings(self, count: int, what: str, *, keep: bool) -> list[bytes]:
+        """Go behind so many strings and return them, or none of them unless `keep`.
+
+        Vocabularies have too many for a read or two of each, and each start goes through here.
+        """
+        kept: list[bytes] = []
+        start = end = place = self.file.tell()
+        data = b""
         for _ in range(count):
-            if place + 8 > start + len(data):
-                self.file.seek(place)
-                data = self.file.read(min(_PORTION, self.limit - place))
-                start = place
-                if len(data) < 8:
-                    raise ValueError(self.cut_off(what, place))
+            begin = place + 8
+            if begin > end:
+                start, data = place, self.portion(place, 8, what)
+                end = start + len(data)
             (length,) = _LENGTH.unpack_from(data, place - start)
-            place += 8
-            if length > self.limit - place:
-                raise ValueError(self.cut_off(what, place))
-            if place + length > start + len(data):
-                self.file.seek(place)
-                data = self.file.read(min(max(_PORTION, length), self.limit - place))
-                start = place
-            yield data[place - start : place - start + length]
-            place += length
+            place = begin + length
+            if place > self.limit:
+                raise ValueError(self.cut_off(what, begin))
+            if keep:
+                if place > end:
+                    start, data = begin, self.portion(begin, length, what)
+                    end = start + len(data)
+                kept.append(data[begin - start : place - start])
         self.file.seek(place)
+        return kept
+
+    def portion(self, place: int, least: int, what: str) -> bytes:
+        """Return what stands at a place, a good deal of it and `least` bytes at any rate."""
+        self.file.seek(place)
+        data = self.file.read(min(max(_PORTION, least), self.limit - place))
+        if len(data) < least:
+            raise ValueError(self.cut_off(what, place))
+        return data
 
     def tensor(self) -> Tensor:
         """Return a tensor whose offset still counts from the start of the data."""
