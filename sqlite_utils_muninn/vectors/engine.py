@@ -32,6 +32,8 @@ BYTES, FLOATS = 0, 1  # what a coordinate is kept in
 
 LEAST_EF, MORE_EF = 64, 16  # neighbours looked at, and more for each doubling beyond EF_ENOUGH
 EF_ENOUGH = 5_000
+# And for each neighbour beyond the tenth: of 110 in 10,000 texts .966 are found without, .995 with.
+EF_EACH, USUAL_COUNT = 2, 10
 CENTRED = 64  # rows that are enough to tell a centre
 # An error of rounding points anywhere: along a difference it is this many times shorter than the
 # root of the dimensions, four standard deviations of a normal distribution.
@@ -128,10 +130,9 @@ class Graph:
         """Bytes of memory."""
         return self.core.memory
 
-    @property
-    def ef(self) -> int:
+    def ef(self, count: int) -> int:
         """How many neighbours a search keeps in sight, if the statement does not say."""
-        return _usual_ef(self.core.nodes)
+        return _usual_ef(self.core.nodes) + EF_EACH * max(0, count - USUAL_COUNT)
 
     def add(self, ids: Ids, matrix: Matrix) -> Ids:
         """Take new ids, to be scanned until they are linked. Returns those that cannot be kept.
@@ -171,7 +172,7 @@ class Graph:
         wanted = min(count, living - sum(map(core.has, passing)))
         raw, passed = np.asarray(query, FLOAT32).tobytes(), _packed(passing)
         # Dead nodes take places in sight.
-        sight = max(ef or self.ef, count) * core.nodes // max(1, living)
+        sight = max(ef or self.ef(count), count) * core.nodes // max(1, living)
         while True:
             found = core.search(raw, count, sight, self._trust, math.inf, -math.inf, passed, None)
             if found is None:

@@ -131,6 +131,21 @@ def test_the_graph_finds_nearly_all(kind: str, codes: int) -> None:
     assert hits >= 0.99 * 1_000
 
 
+def test_the_graph_finds_nearly_all_of_many() -> None:
+    # As many in sight as are wanted would be too few: the last of them have no neighbours in sight.
+    count = 110
+    matrix = clustered(4_000, 48)
+    graph, _ = graph_of("cosine", matrix)
+    assert graph.link(4_000) == 0
+    hits = 0
+    for query in clustered(40, 48, seed=2):
+        found = graph.search(query, count)
+        assert found is not None
+        best = nearest("cosine", matrix, query, np.arange(4_000), count)[0]
+        hits += len(set(best.tolist()) & set(found.tolist()))
+    assert hits >= 0.99 * 40 * count
+
+
 def test_removed_rows_are_not_found_and_can_come_back() -> None:
     matrix = clustered(1_000, 16)
     graph, _ = graph_of("cosine", matrix)
