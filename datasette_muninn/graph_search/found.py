@@ -154,7 +154,7 @@ def _shares(via: Via) -> list[tuple[str, str]]:
     if via.path:
         shares.append((via.path[-1].share, _said(via.path[-1])))
     shares.append((via.rest, "all other edges into it"))
-    return [(f"{share:.0%}", words) for share, words in shares if share > 0.0005]
+    return [(f"{share:.0%}", words) for share, words in shares if share >= 0.005]
 
 
 def _said(step: Step) -> str:

@@ -136,6 +136,8 @@ async def test_the_page_shows_what_the_json_says(town: Any) -> None:
     for row in body["rows"]:
         assert row["via"]["sentence"].removeprefix(f"{row['label']} ") in page.text
         assert f"{row['score']:.4g}" in page.text
+        for step in row["via"]["path"][-1:]:
+            assert f"{step['share']:.0%}: {step['source_label']}" in page.text
 
 
 async def test_nothing_of_the_data_is_markup(town: Any) -> None:
