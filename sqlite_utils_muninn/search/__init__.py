@@ -13,6 +13,10 @@ from .declared import EdgeTable, KnowledgeGraph, NodeTable, from_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from typing_extensions import Unpack
+
+    from .options import Settings
+
 __all__ = [
     "Answer",
     "Edge",
@@ -40,18 +44,13 @@ def search(
     *,
     graph: str | KnowledgeGraph | None = None,
     model: str | None = None,
-    top_k: int | None = None,
     reranker: str | Callable[[str, Sequence[str]], Sequence[float]] | None = None,
-    node_types: str | Sequence[str] | None = None,
-    edge_types: str | Sequence[str] | None = None,
     edge_table: str | None = None,
-    type_weights: Mapping[str, float] | None = None,
-    where: str | None = None,
     query_vector: bytes | Mapping[str, bytes] | None = None,
     visible: Collection[str] | None = None,
     schema: str = "main",
     may_execute_sql: bool = False,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Answer:
     """Search a knowledge graph and say why each row is there.
 
@@ -61,32 +60,24 @@ def search(
 
     `model` chooses between vectors of several models; `query_vector` (float32; or node table ->
     vector, where they are of several models) spares the embedding. `reranker` is a cross-encoder's
-    name, or a function of the query and texts that gives scores from 0 to 1. `node_types`,
-    `edge_types` and `where` (SQL about columns of the node table; refused on a public connection
-    unless `may_execute_sql`) say which nodes may be returned and which edges followed. Tables that
-    are not in `visible` do not exist.
+    name, or a function of the query and texts that gives scores from 0 to 1. Tables that are not in
+    `visible` do not exist. On a public connection `where` is refused unless `may_execute_sql`.
 
-    Settings: `expand_hops`, `rank_by` (ppr, score, pagerank, betweenness, hop), `fusion` (convex,
-    rrf), `alpha`, `damping`, `candidates`, `rerank_top`, `rerank_weight`, `sharpness`, `hub_cap`,
-    `time_start`, `time_end`, `mmr`; their defaults are those of `options.Options`.
+    Settings are those of `options.Options`, which says what each does; None counts as left out:
+    `top_k`, `node_types`, `edge_types`, `where`, `time_start`, `time_end`, `type_weights`,
+    `expand_hops`, `rank_by` (ppr, score, pagerank, betweenness, hop), `fusion` (convex, rrf),
+    `alpha`, `names`, `popularity`, `specificity`, `damping`, `candidates`, `rerank_top`,
+    `rerank_weight`, `sharpness`, `hub_cap`, `mmr`.
 
     Raises ValueError for what cannot be, the connection's own OperationalError for what SQLite
     says (`interrupted` among it), PermissionError and TimeoutError where the host's terms end it.
     """
     from .calling import search_on
 
-    given = {
-        "top_k": top_k,
-        "node_types": node_types,
-        "edge_types": edge_types,
-        "type_weights": type_weights,
-        "where": where,
-    }
-    settings.update({name: value for name, value in given.items() if value is not None})
     return search_on(
         conn,
         query,
-        settings,
+        dict(settings),
         graph=graph,
         model=model,
         reranker=reranker,

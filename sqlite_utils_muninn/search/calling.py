@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import SQLError, find
 from sqlite_utils_muninn.settings import Host
 
 from .engine import CALLER, Request, Search
-from .options import Options, names
+from .options import options_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlite_utils_muninn.bridge import Database
 
     from .answer import Answer
 
-KNOWN = frozenset(setting.name for setting in dataclasses.fields(Options))
 
-
-def search_on(conn: Any, query: str, settings: dict[str, Any], **rest: Any) -> Answer:
+def search_on(conn: Any, query: str, settings: Mapping[str, Any], **rest: Any) -> Answer:
     """Search on a connection; see `sqlite_utils_muninn.search`."""
-    unknown = sorted(set(settings) - KNOWN)
-    if unknown:
-        raise TypeError(
-            f"search() has no argument {unknown[0]!r}; it may be {', '.join(sorted(KNOWN))}"
-        )
+    options = options_of(settings)
     if not isinstance(query, str):
         raise TypeError(f"search: argument 'query' must be text, got {type(query).__name__}")
-    for listed in ("node_types", "edge_types"):
-        if listed in settings:
-            settings[listed] = names(settings[listed])
     conn = getattr(conn, "conn", conn)
     db = find(conn)
     if db is None or "host" not in db.state:
         raise ValueError(
             "search: the connection has no SQL surface: sqlite_utils_muninn.load(conn)"
         )
-    request = Request(query, options=Options(**settings), **rest)
+    request = Request(query, options=options, **rest)
     try:
         return _in_one_snapshot(db, request)
     except SQLError as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,6 +76,45 @@ class Options:
             check_condition(caller, self.where)
 
 
+class Settings(TypedDict, total=False):
+    """What callers may give of `Options`; None is as good as nothing."""
+
+    top_k: int | None
+    expand_hops: int | None
+    rank_by: str | None
+    fusion: str | None
+    alpha: float | None
+    names: float | None
+    popularity: float | None
+    specificity: float | None
+    damping: float | None
+    candidates: int | None
+    rerank_top: int | None
+    rerank_weight: float | None
+    sharpness: float | None
+    hub_cap: int | None
+    node_types: str | Sequence[str] | None
+    edge_types: str | Sequence[str] | None
+    type_weights: Mapping[str, float] | None
+    time_start: Any
+    time_end: Any
+    where: str | None
+    mmr: float | None
+
+
+def options_of(settings: Mapping[str, Any]) -> Options:
+    """Return options, given some of them. Raises TypeError for one that there is not."""
+    known = sorted(setting.name for setting in fields(Options))
+    for name in settings:
+        if name not in known:
+            raise TypeError(f"search() has no argument {name!r}; it may be {', '.join(known)}")
+    given = {name: value for name, value in settings.items() if value is not None}
+    for listed in ("node_types", "edge_types"):
+        if listed in given:
+            given[listed] = names(given[listed])
+    return Options(**given)
+
+
 def _one_of(caller: str, name: str, given: str, allowed: Sequence[str]) -> None:
     if given not in allowed:
         raise ValueError(
@@ -84,10 +122,14 @@ def _one_of(caller: str, name: str, given: str, allowed: Sequence[str]) -> None:
         )
 
 
-def _within(caller: str, name: str, given: float, least: float, most: float) -> None:
-    if isinstance(given, bool) or not math.isfinite(given) or not least <= given <= most:
+def _within(caller: str, name: str, given: object, least: float, most: float) -> None:
+    whole = isinstance(getattr(Options, name), int)
+    kind = int if whole else (int, float)
+    # A NaN is within nothing.
+    if isinstance(given, bool) or not isinstance(given, kind) or not least <= given <= most:
+        what = "a whole number " if whole else ""
         raise ValueError(
-            f"{caller}: argument {name!r} must be from {least} to {most:g}, got {given}"
+            f"{caller}: argument {name!r} must be {what}from {least} to {most:g}, got {given!r}"
         )
 
 

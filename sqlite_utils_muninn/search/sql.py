@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import Parameter, Rows, TableFunction
 
-from .options import FUSIONS, RANK_BY, Options, names
+from .options import FUSIONS, RANK_BY, Options, options_of
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration
@@ -116,10 +116,8 @@ def _rows(db: Database, host: Host, given: dict[str, Any]) -> Rows:
 
     explain = given.pop("explain")
     request = {name: given.pop(name) for name in _OF_REQUEST}
-    for listed in ("node_types", "edge_types"):
-        given[listed] = names(given[listed])
     given["type_weights"] = _weights(given["type_weights"])
-    answer = Search(db, host, Request(**request, options=Options(**given)), NAME).answer()
+    answer = Search(db, host, Request(**request, options=options_of(given)), NAME).answer()
     rows = [_cells(row) for row in answer.rows]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in _COLUMNS[:-1]]
     return Rows([*columns, [_told(answer) if explain else None] * len(rows)])

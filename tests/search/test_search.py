@@ -250,9 +250,12 @@ def test_without_a_declaration_it_says_what_was_searched(attack: Any) -> None:
         ({"alpha": 1.5}, "'alpha' must be from 0 to 1, got 1.5"),
         ({"alpha": float("nan")}, "'alpha' must be from 0 to 1, got nan"),
         ({"damping": 1}, "'damping' must be less than 1"),
-        ({"top_k": -1}, "'top_k' must be from 0 to 1000, got -1"),
-        ({"expand_hops": 99}, "'expand_hops' must be from 0 to 10, got 99"),
-        ({"candidates": 0}, "'candidates' must be from 1 to 1000, got 0"),
+        ({"alpha": "much"}, "'alpha' must be from 0 to 1, got 'much'"),
+        ({"top_k": -1}, "'top_k' must be a whole number from 0 to 1000, got -1"),
+        ({"top_k": 2.5}, "'top_k' must be a whole number from 0 to 1000, got 2.5"),
+        ({"top_k": True}, "'top_k' must be a whole number from 0 to 1000, got True"),
+        ({"expand_hops": 99}, "'expand_hops' must be a whole number from 0 to 10, got 99"),
+        ({"candidates": 0}, "'candidates' must be a whole number from 1 to 1000, got 0"),
         ({"edge_table": "zzz"}, "'edge_table' must be an edge table of the graph 'knowledge'"),
         ({"where": "id = 1) OR (1"}, "'where' must be a SQL condition"),
         ({"where": "id = 1; DROP TABLE objects"}, "'where' must be one condition"),
@@ -274,6 +277,18 @@ def test_an_unknown_argument_is_refused(attack: Any) -> None:
         search(attack, QUERY, tope_k=1)
     with pytest.raises(TypeError, match="'query' must be text, got int"):
         search(attack, 5)  # type: ignore[arg-type]
+
+
+def test_every_option_can_be_given_by_keyword() -> None:
+    from sqlite_utils_muninn.search.options import Options, Settings
+
+    wanted = [setting.name for setting in dataclasses.fields(Options)]
+    assert sorted(Settings.__annotations__) == sorted(wanted)
+
+
+def test_none_counts_as_left_out(attack: Any) -> None:
+    plain = search(attack, QUERY)
+    assert search(attack, QUERY, top_k=None, alpha=None, node_types=None).rows == plain.rows
 
 
 def test_a_connection_without_the_functions_says_what_to_do(sqlite: Any) -> None:
