@@ -7,7 +7,7 @@ import json
 import sqlite3
 import string
 import struct
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -370,6 +370,49 @@ def test_collections_to_choose_from(run: Any, phrases: Any, old: Path, new: Path
     assert "collections of this file: others, phrases; name one" in result.output
     result = run("muninn", "import", "llm", new, "notes", old, "phases")
     assert "collections of this file: others, phrases; not 'phases'" in result.output
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'text'",
+        *(
+            pytest.param(value, marks=pytest.mark.long)
+            for value in ("NULL", "x'00'", "17", "1e300", "zeroblob(100)")
+        ),
+    ],
+)
+def test_whatever_a_source_holds_is_no_crash(
+    run: Any, docs: Path, new: Path, value: str, tmp_path: Path
+) -> None:
+    """A value of any type in any column of the tables behind: an error, or rows left out."""
+    notes = tmp_path / "llm.db"
+    with closing(sqlite3.connect(notes)) as conn:
+        conn.executescript(LLM)
+    vecs = tmp_path / "muninn.db"
+    muninn_file(vecs, 5)
+    for kind, path, source in (
+        ("sqlite-vec", docs, ("docs", "--column", "title")),
+        ("sqlite-muninn", vecs, ("my_vecs",)),
+        ("llm", notes, ("others",)),
+    ):
+        with closing(sqlite3.connect(path)) as conn:
+            sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE '%VIRTUAL%'"
+            names = [row[0] for row in conn.execute(sql) if "sqlite_" not in row[0]]
+            columns = {n: [r[1] for r in conn.execute(f"PRAGMA table_info({n})")] for n in names}
+        for table, column in ((t, c) for t in names for c in columns[t]):
+            copy = tmp_path / "copy.db"
+            copy.write_bytes(path.read_bytes())
+            with closing(sqlite3.connect(copy)) as conn, suppress(sqlite3.Error):
+                conn.execute(f'UPDATE OR IGNORE "{table}" SET "{column}" = {value}')
+                conn.commit()
+            result = run("muninn", "import", kind, new, "v", copy, *source)
+            assert result.exception is None or isinstance(result.exception, SystemExit), (
+                table,
+                column,
+                result.output,
+            )
+            new.unlink(missing_ok=True)
 
 
 def test_damaged_sources_are_refused(run: Any, docs: Path, new: Path) -> None:

@@ -77,7 +77,7 @@ def collection(conn: Any, name: str | None) -> Collection:
     id_ = found[0][0]
     sizes = conn.execute(
         "SELECT length(embedding) / 4, count(*) FROM embeddings WHERE collection_id = ? "
-        "GROUP BY 1 ORDER BY 2 DESC",
+        "AND typeof(id) = 'text' AND typeof(embedding) = 'blob' GROUP BY 1 ORDER BY 2 DESC",
         (id_,),
     ).fetchall()
     if not sizes or not sizes[0][0]:
@@ -112,7 +112,7 @@ def run(
 def _blocks(source: Any, chosen: Collection) -> Iterator[list[tuple[Any, ...]]]:
     sql = (
         "SELECT id, content, metadata, content_blob, embedding FROM embeddings "
-        "WHERE collection_id = ? {} ORDER BY id LIMIT ?"
+        "WHERE collection_id = ? AND typeof(id) = 'text' {} ORDER BY id LIMIT ?"
     )
     rows = source.execute(sql.format(""), (chosen.id, BATCH)).fetchall()
     while rows:
@@ -136,7 +136,8 @@ def _embedder(db: Database, source: Any, chosen: Collection, name: str, models: 
     embedder = Embedder(model, mark, models.host, db.check)
     rows = source.execute(
         "SELECT content, embedding FROM embeddings WHERE collection_id = ? AND content <> '' "
-        "AND length(embedding) = ? LIMIT ?",
+        "AND typeof(content) = 'text' AND typeof(embedding) = 'blob' AND length(embedding) = ? "
+        "LIMIT ?",
         (chosen.id, 4 * chosen.dimensions, _SAMPLE),
     ).fetchall()
     if not rows:

@@ -102,6 +102,8 @@ class _Reader:
     def _rows(
         self, chunk: int, validity: bytes, rowids: bytes, partition: tuple[Any, ...]
     ) -> list[Row]:
+        if not isinstance(rowids, bytes) or not isinstance(validity, bytes):
+            raise self._damaged(chunk)
         places, size = len(rowids) // 8, 4 * self.vector.dimensions
         if len(rowids) % 8 or 8 * len(validity) < places:
             raise self._damaged(chunk)
