@@ -64,7 +64,7 @@ def _size(size: str, about: dict[str, Any], found: Found, drawn: dict[str, str])
         f"## {size}",
         "",
         f"At {about['commit']}; {about['machine']}, Python {about['python']}; "
-        f"{about['rounds']} rounds.",
+        f"{about['rounds']} rounds. {about.get('note', '')}".rstrip(),
         "",
         *_table("### What is asked", ("", "found", "reached"), asked(found)),
         *_plot(drawn, f"recall-{size}"),

@@ -25,6 +25,8 @@ def measure(
     for name in names:
         running[name] = start(name)
         _note(found, size, name, "build", running[name].ask("build"))
+    for process in running.values():
+        process.ask("search", None)  # not counted: files come into memory
     for _ in range(rounds):
         for ef in (None, *EFS):
             for name, process in running.items():
