@@ -53,9 +53,11 @@ class Deferred:
         """A row waits."""
         self.waiting.add(id_)
 
-    def next(self) -> list[int]:
-        """Ids to be looked at together."""
-        return sorted(self.waiting)[:BATCH]
+    def batches(self) -> Iterator[list[int]]:
+        """The ids, those together that are to be looked at together."""
+        ids = sorted(self.waiting)
+        for start in range(0, len(ids), BATCH):
+            yield ids[start : start + BATCH]
 
     def settle(self, ids: list[int]) -> None:
         """These wait no longer."""

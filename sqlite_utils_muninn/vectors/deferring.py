@@ -78,7 +78,7 @@ class DeferringTable(StoredTable):
         table: DeferringTable = found.table
         with found.busy():
             try:
-                while ids := found.next():
+                for ids in found.batches():
                     # Where the table was made in a savepoint that is undone, nothing waits.
                     if table._is_there():
                         table.give_vectors(ids)
