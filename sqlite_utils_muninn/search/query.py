@@ -15,8 +15,8 @@ MOST_WORDS = 64
 """Different words of a query that are looked up; a longer text says the same with its rarest."""
 FREQUENT = 0.1
 """Words in more than this part of the rows say little and cost much."""
-FEW_ROWS = 50
-"""In fewer rows than this no word is frequent."""
+FEW_ROWS = 1_000
+"""A word in no more rows than this costs next to nothing, and what little it says helps."""
 
 
 def words(query: str) -> list[str]:
@@ -33,14 +33,14 @@ def split(text: str) -> list[str]:
 
 
 def telling(given: list[str], rows: int, count: Callable[[str, int], int]) -> list[str]:
-    """Return the words that are not in a large part of the rows, in their order.
+    """Return the words that are not in a large part of many rows, in their order.
 
     ``count(word, most)`` gives the number of rows that have a word, at most `most`. Where all are
     frequent, the rarest is kept.
     """
-    if rows < FEW_ROWS:
-        return given[:MOST_WORDS]
-    most = max(int(rows * FREQUENT), 1) + 1
+    if rows <= FEW_ROWS and len(given) <= MOST_WORDS:
+        return given
+    most = max(int(rows * FREQUENT), FEW_ROWS) + 1
     counts = {word: count(word, most) for word in given[: MOST_WORDS * 4]}
     kept = [word for word, rows_with in counts.items() if 0 < rows_with < most]
     if not kept:

@@ -118,7 +118,7 @@ def full_text(world: World, query: str) -> list[tuple[int, float]]:
     kept = []
     for word in given:
         share = rows_with(world, word)
-        if not many or 0 < share < int(len(world.labels) * 0.1) + 1:
+        if not many or 0 < share < max(int(len(world.labels) * 0.1), 1_000) + 1:
             kept.append(word)
     if not kept:
         kept = [word for word in given if rows_with(world, word)][:1]
