@@ -117,7 +117,7 @@ class Network:
         self.bases = np.array([table.base for table in tables], np.int64)
         self.scratch: list[Scratch] = []
         """Memory that walks lend each other."""
-        self._weights: OrderedDict[Any, np.ndarray] = OrderedDict()
+        self._weights: OrderedDict[Following, np.ndarray | None] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -126,7 +126,8 @@ class Network:
         ids = {id(table.ids): table.ids.nbytes for table in self.tables}
         own = sum(table.nbytes for table in self.tables) + sum(ids.values())
         with self._lock:
-            own += sum(weights.nbytes for weights in self._weights.values())
+            kept = [weights for weights in self._weights.values() if weights is not None]
+        own += sum(weights.nbytes for weights in kept)
         own += sum(part.nbytes for lent in list(self.scratch) for part in lent)
         own += self.times.nbytes if self.times else 0
         return own + self.names.nbytes + self.graph.nbytes + self.edge_type.nbytes
@@ -169,29 +170,32 @@ class Network:
 
         Edges that are not followed have 0.
         """
-        is_timed = following.time_start is not None or following.time_end is not None
-        per_type = self._per_type(following)
-        ways = self.ways(work)
-        if all(weight == 1 for weight in per_type) and not (is_timed and self.times):
-            return ways.weights
-        key = (*following, tuple(per_type))
+        if following == Following():
+            return self.ways(work).weights
         with self._lock:
-            kept = self._weights.get(key)
-        if kept is None:
-            work.need(24 * len(ways.targets), "the weights")
-            kept = np.array(per_type, float)[self.edge_type]
-            if self.times is not None and is_timed:
-                bounds = (following.time_start, following.time_end)
-                kept = kept * self.times.within(self.first_edges.tolist(), *bounds)
-            # An edge against its arrow has its number and the count of edges.
-            kept = np.concatenate([kept, kept])[ways.edges]
-            kept = kept if ways.weights is None else kept * ways.weights
+            if following in self._weights:
+                self._weights.move_to_end(following)
+                return self._weights[following]
+        found = self._weigh(following, work)
         with self._lock:
-            self._weights[key] = kept
-            self._weights.move_to_end(key)
+            self._weights[following] = found
             while len(self._weights) > MOST_WEIGHTS:
                 self._weights.popitem(last=False)
-        return kept
+        return found
+
+    def _weigh(self, following: Following, work: Work) -> np.ndarray | None:
+        ways = self.ways(work)
+        work.need(24 * len(ways.targets), "the weights")
+        found = np.array(self._per_type(following), float)[self.edge_type]
+        if self.times is not None:
+            bounds = (following.time_start, following.time_end)
+            found = found * self.times.within(self.first_edges.tolist(), *bounds)
+        if (found == 1).all():
+            return ways.weights
+        # An edge against its arrow has its number and the count of edges.
+        found = np.concatenate([found, found])[ways.edges]
+        weighted: np.ndarray = found if ways.weights is None else found * ways.weights
+        return weighted
 
     def degrees(self, weights: np.ndarray | None, nodes: np.ndarray, work: Work) -> np.ndarray:
         """Return how many different neighbours some nodes have, along edges of a weight above 0."""
