@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.search import attack, cwe
+from benchmarks.search import attack, cwe, functions, twohop
 from benchmarks.search.choose import FUSION, GRAPH, choose, choose_type_weights
 from benchmarks.search.database import opened, question_vectors
 from benchmarks.search.judged import KeptReranker
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from benchmarks.search.database import Models
     from benchmarks.search.tasks import Task
 
-NAMES = ("cwe", "cwe-examples", "attack", "attack-all")
+NAMES = ("cwe", "cwe-examples", "attack", "attack-all", "two-hop", "functions")
 CHOSEN_ON = {
     "cwe": "cwe",
     "cwe-examples": "cwe",
     "attack": "attack-all",
     "attack-all": "attack-all",
 }
-"""Settings are chosen once for each graph."""
+"""Settings are chosen once for each graph; the other tasks are there to test the defaults."""
 TUNED = {"fusion, convex": FUSION, "graph (default)": GRAPH}
 
 
@@ -46,13 +46,14 @@ class Counts(NamedTuple):
 def measure(models: Models, cache: Path, names: tuple[str, ...], counts: Counts) -> dict[str, Any]:
     """Return the figures of each task."""
     choices = {}
-    choosing_on = tuple(dict.fromkeys(CHOSEN_ON[name] for name in names))
+    choosing_on = tuple(dict.fromkeys(CHOSEN_ON[name] for name in names if name in CHOSEN_ON))
     for bench in _benches(CHOOSING, models, cache, choosing_on):
         choices[bench.task.name] = _chosen(bench, counts.choosing)
         _say(bench.task.name, choices[bench.task.name])
     found: dict[str, Any] = {}
     for bench in _benches(REPORTING, models, cache, names):
-        task, chosen = bench.task, choices[CHOSEN_ON[bench.task.name]]
+        task = bench.task
+        chosen = choices.get(CHOSEN_ON.get(task.name, ""), {})
         found[task.name] = {
             "title": task.title,
             "nodes": len(task.nodes),
@@ -68,7 +69,8 @@ def measure(models: Models, cache: Path, names: tuple[str, ...], counts: Counts)
 
 def tasks(half: str, names: tuple[str, ...]) -> list[Task]:
     """Return the tasks of those names."""
-    return [task for make in (cwe.tasks, attack.tasks) for task in make(half) if task.name in names]
+    makers = (cwe.tasks, attack.tasks, twohop.tasks, functions.tasks)
+    return [task for make in makers for task in make(half) if task.name in names]
 
 
 def _benches(half: str, models: Models, cache: Path, names: tuple[str, ...]) -> Iterator[Bench]:

@@ -135,3 +135,26 @@ def test_the_large_graph_has_five_edges_a_node_and_hubs() -> None:
     assert (ends[:, 0] != ends[:, 1]).all()
     assert degree.min() >= 1
     assert degree.max() > 20 * np.median(degree)
+
+
+def test_a_question_of_two_hops_names_its_first_passage_alone() -> None:
+    from benchmarks.search import twohop
+
+    (task,) = twohop.tasks(REPORTING)
+    labels = {node.name: node.label for node in task.nodes}
+    for question in task.questions:
+        named = [labels[name] in question.text for name in question.answers]
+        assert len(named) == 2
+        assert any(named)
+    assert {edge.type for edge in task.edges} == {"mentions"}
+    assert {labels[edge.source] for edge in task.edges} <= set(labels.values())
+
+
+def test_a_summary_is_in_no_text_of_a_function() -> None:
+    pytest.importorskip("scipy")
+    from benchmarks.search import functions
+
+    (task,) = functions.tasks(REPORTING)
+    texts = {node.name: f"{node.label} {node.text}" for node in task.nodes}
+    repeated = [q for q in task.questions if any(q.text in texts[name] for name in q.answers)]
+    assert len(repeated) < len(task.questions) / 50
