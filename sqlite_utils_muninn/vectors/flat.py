@@ -1,5 +1,0 @@
-"""Arrays of rowids."""
-
-from .blob import Ids
-
-__all__ = ["Ids"]
