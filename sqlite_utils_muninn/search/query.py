@@ -44,7 +44,8 @@ def telling(given: list[str], rows: int, count: Callable[[str, int], int]) -> li
     counts = {word: count(word, most) for word in given[: MOST_WORDS * 4]}
     kept = [word for word, rows_with in counts.items() if 0 < rows_with < most]
     if not kept:
-        return [word for word, rows_with in counts.items() if rows_with][:1]
+        whole = {word: count(word, rows) for word, rows_with in counts.items() if rows_with}
+        return sorted(whole, key=whole.__getitem__)[:1]
     rarest = sorted(kept, key=counts.__getitem__)[:MOST_WORDS]
     return [word for word in kept if word in set(rarest)]
 

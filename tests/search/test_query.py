@@ -58,6 +58,8 @@ def test_frequent_words_are_dropped_and_unknown_ones_too() -> None:
 def test_where_all_words_are_frequent_one_is_kept() -> None:
     assert telling(["the", "of"], 20_000, lambda word, most: most) == ["the"]
     assert telling(["zzz"], 20_000, lambda word, most: 0) == []
+    rows = {"the": 19_000, "of": 9_000, "and": 15_000}
+    assert telling(list(rows), 20_000, lambda word, most: min(rows[word], most)) == ["of"]
 
 
 def test_in_few_rows_no_word_is_frequent() -> None:
