@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def machine() -> dict[str, str]:
         "llama-cpp-python": version("llama-cpp-python"),
         "built for": instructions(),
         "int8": ", ".join(encoder.instructions()) or "none",
+        "load": f"{os.getloadavg()[0]:.0f} on {os.cpu_count()} cores",
     }
 
 

@@ -83,7 +83,12 @@ def _quantized(types: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _start(start: dict[str, dict[str, float]]) -> list[str]:
-    lines = ["## Time", "", "Milliseconds, medians of five processes, by the clock.", ""]
+    lines = [
+        "## Time",
+        "",
+        "Milliseconds, medians of five processes, by the clock (so the machine's load counts).",
+        "",
+    ]
     lines += [f"| | {' | '.join(start)} |", f"| --- |{' --: |' * len(start)}"]
     for name in next(iter(start.values())):
         lines.append(f"| {name} | {' | '.join(f'{of[name]:.1f}' for of in start.values())} |")
