@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 RANKS = "SELECT node, rank FROM graph_pagerank('edges', 'source', 'target') LIMIT 3"
 
 
+@pytest.mark.asyncio
 async def test_readers_share_one_graph_and_see_what_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
