@@ -357,7 +357,7 @@ def test_a_finger_scrolls_the_page_unless_it_is_to_move_the_drawing(page: Any) -
     ground, node = "{x: 5, y: 100}", "cy.nodes('.node')[0].renderedPosition()"
     for place in (ground, node):
         scrolled, moved = swipe_from(place)
-        assert -200 < scrolled < -50, place
+        assert scrolled < -50, place
         assert moved == 0
     assert find_all(browser, ".muninn-ranked > li[aria-current]") == [], "a swipe is no tap"
     x, y, before = browser.execute_script(
