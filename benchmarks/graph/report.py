@@ -26,8 +26,9 @@ def write(found: list[dict[str, Any]], about: dict[str, Any], directory: Path) -
         "",
         f"CPU seconds on {about['machine']}, Python {about['python']}, {about['threads']} threads. "
         "Cold: the edge table is read, too (networkx: built from it). Warm: the arrays are there, "
-        'results are computed anew. networkx\'s "leiden" is its Louvain. The calls of a line were run '
-        "one after the other on one machine, lines maybe on different days: compare within a line.",
+        'results are computed anew. networkx\'s "leiden" is its Louvain. The calls of a line were '
+        "run one after the other on one machine, lines maybe on different days: compare within "
+        "a line.",
         "",
     ]
     for size in dict.fromkeys(row["size"] for row in found):
