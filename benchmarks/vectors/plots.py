@@ -116,9 +116,9 @@ def _build(axes: Any, found: dict[str, Any]) -> None:
 
 def _open(axes: Any, found: dict[str, Any]) -> None:
     opened = {
-        n: m["another"]["p50"] / 1e3 for n, m in found.items() if "p50" in m.get("another", {})
+        n: m["another"]["cpu"] / 1e3 for n, m in found.items() if "cpu" in m.get("another", {})
     }
-    _bars(axes, opened, "milliseconds from opening to the first answer, one more connection")
+    _bars(axes, opened, "CPU milliseconds from opening to the first answer, one more connection")
 
 
 def _insert(axes: Any, found: dict[str, Any]) -> None:
