@@ -289,3 +289,29 @@ def test_who_may_not_read_the_texts_may_not_read_passages(open_text: Callable[..
     assert derived["v_passages"] == derived["v"] == "books"
     kinds = {row[1]: row[2] for row in conn.execute("PRAGMA table_list")}
     assert kinds["docs_passages"] == kinds["v_passages"] == "shadow"
+
+
+def test_a_real_model_finds_the_one_sentence_that_answers(
+    connect: Connect, minilm_path: Path
+) -> None:
+    from sqlite_utils_muninn import load
+
+    conn = connect()
+    load(conn, Host(models={"MiniLM": str(minilm_path)}, threads=1))
+    filler = "The committee met again and nothing of interest was said about the budget. "
+    text = filler * 60 + "Whales sleep with one half of the brain at a time. " + filler * 20
+    for table, more in (("whole", ""), ("docs", ", chunk=true, max_tokens=64")):
+        conn.execute(f"CREATE VIRTUAL TABLE {table} USING hnsw_text(model='MiniLM'{more})")
+        conn.execute(
+            f"INSERT INTO {table}(rowid, content) VALUES (1, ?), (2, 'Birds sing in spring.')",
+            (text,),
+        )
+    query = "how do marine mammals rest?"
+    sql = "SELECT rowid FROM whole WHERE content MATCH ? AND k = 1"
+    assert conn.execute(sql, (query,)).fetchall() == [(2,)]
+    assert conn.execute("SELECT rowid FROM whole WHERE truncated").fetchall() == [(1,)]
+    ((row, passage, cut),) = search(conn, query, "AND k = 1", "rowid, chunk, truncated")
+    assert (row, cut) == (1, 0)
+    assert "Whales sleep" in passage
+    sizes = [end - start for start, end in passages(conn, 1)]
+    assert max(sizes) < 500
