@@ -33,7 +33,7 @@ random.seed(me)
 conn, late = open_connection(path, timeout=60), open_connection(path, timeout=60)
 mine, steps = {}, 0
 end = time.monotonic() + seconds
-while time.monotonic() < end:
+while steps < 2 or time.monotonic() < end:
     # One connection lags behind, in the snapshot that it began with.
     late.execute("BEGIN")
     late.execute("SELECT count(*) FROM v_nodes").fetchone()
@@ -44,7 +44,7 @@ while time.monotonic() < end:
     four.check(late, me, then)
     late.execute("COMMIT")
     steps += 1
-print(json.dumps([steps, mine]))
+print(json.dumps(mine))
 """
 
 
@@ -145,8 +145,7 @@ def run(connect: Connect, path: Path, seconds: float, limits: dict[str, int]) ->
     for worker in workers:
         output, _ = worker.communicate(timeout=seconds + 120)
         assert worker.returncode == 0
-        steps, mine = json.loads(output)
-        assert steps > 1
+        mine = json.loads(output)
         expected |= {int(id_): version for id_, version in mine.items()}
     rows = dict(conn.execute("SELECT rowid, vector FROM v").fetchall())
     assert rows == {id_: blob(id_, version) for id_, version in expected.items()}
