@@ -61,8 +61,8 @@ class Database(_vtbridge.Database):
         ``kinds`` has one word for each column: "integer" (int64 array), "real" (float64 array, NULL
         is NaN), "vector:384" (float32 array of shape (rows, 384)), "text", "blob" or "any" (lists),
         or "code" (int32 array of codes in ``dictionary``, NULL is -1: values of any type at the
-        price of integers; a tuple has a dictionary for each such column). Raises TypeError where a value is of another type, and MemoryError when
-        the columns take more than ``limit`` bytes.
+        price of integers; a tuple has a dictionary for each such column). Raises TypeError where a
+        value is of another type, and MemoryError when the columns take more than ``limit`` bytes.
         """
         import numpy as np
 
