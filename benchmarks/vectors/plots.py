@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.vectors.asked import at_recall
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -41,8 +43,8 @@ def draw(sizes: Sizes, directory: Path) -> dict[str, str]:
         for kind, (title, plot) in kinds.items():
             if _one(directory / f"{kind}-{size}.png", f"{title}, {size}", plot, found):
                 drawn[f"{kind}-{size}"] = f"{title}, {size}"
-    if _one(directory / "growth.png", "Growth", _growth, sizes):
-        drawn["growth"] = "Growth"
+    if _one(directory / "growth.png", "Searching, by number of vectors", _growth, sizes):
+        drawn["growth"] = "Searching, by number of vectors"
     return drawn
 
 
@@ -131,16 +133,14 @@ def _insert(axes: Any, found: dict[str, Any]) -> None:
 
 
 def _growth(axes: Any, sizes: Sizes) -> None:
-    """A search with default settings at all sizes."""
+    """What recall .99 costs at all sizes."""
     names = dict.fromkeys(name for found in sizes.values() for name in found)
     for name in names:
-        points = []
-        for found in sizes.values():
-            for row in found.get(name, {}).get("search", []):
-                if row.get("ef", -1) is None:
-                    points.append((found[name]["build"]["count"], row["cpu"]))
+        measured = [found[name] for found in sizes.values() if name in found]
+        times = [(each["build"].get("count"), at_recall(each, 0.99)) for each in measured]
+        points = [(count, time) for count, time in times if count and time]
         if len(points) > 1:
             xs, ys = zip(*points, strict=True)
             axes.plot(xs, ys, marker=".", color=COLOURS[name], label=name)
-    axes.set(xscale="log", yscale="log", xlabel="vectors", ylabel="CPU microseconds, default ef")
+    axes.set(xscale="log", yscale="log", xlabel="vectors", ylabel="CPU microseconds at recall .99")
     axes.grid(visible=True, alpha=0.3)
