@@ -42,8 +42,9 @@ def main() -> None:
     if given.tasks:
         names = tuple(given.tasks.split(","))
         counts = quality.Counts(given.choosing, given.questions, given.reranked)
-        measured = quality.measure(models, given.cache, names, counts)
-        found["quality"] = {**found.get("quality", {}), **measured}
+        for name, figures in quality.measure(models, given.cache, names, counts):
+            found["quality"] = {**found.get("quality", {}), name: figures}
+            report.write(found, given.output)
     if given.sizes:
         sizes = [int(size) for size in given.sizes.split(",")]
         found["speed"] = speed.measure(models, given.cache, sizes)

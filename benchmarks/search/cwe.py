@@ -29,6 +29,11 @@ HELD_OUT = (
     "answered by a name; the field's words, `XSS` or `SQL injection`, stay.",
     "The same text under several weaknesses is one question with several answers.",
 )
+WITH_NAMES = (
+    HELD_OUT[0],
+    "In a question: every `CWE-123 (Name)`. Where a text says `use after free`, that stays.",
+    HELD_OUT[2],
+)
 HELD_OUT_WITH_EXAMPLES = (
     *HELD_OUT[1:],
     "The examples of the other half of the questions are nodes, without those that share a CVE "
@@ -90,9 +95,9 @@ class Catalogue:
                     seen.add(edge)
                     yield edge
 
-    def examples(self) -> list[Example]:
-        """Each text of an observed example once, masked."""
-        mask = Mask(weakness.get("Name", "") for weakness in self.weaknesses)
+    def examples(self, *, names: bool = False) -> list[Example]:
+        """Each text of an observed example once, without the names of weaknesses or with them."""
+        mask = Mask(() if names else (w.get("Name", "") for w in self.weaknesses))
         found: dict[str, Example] = {}
         for weakness in self.weaknesses:
             for observed in weakness.iter(f"{self.space}Observed_Example"):
@@ -137,8 +142,13 @@ def tasks(half: str) -> list[Task]:
     cases = tuple(Node(name, min(e.numbers), e.text, "", "example") for name, e in others)
     observed = tuple(Edge(name, "example of", w) for name, e in others for w in e.weaknesses)
     title = f"CWE {catalogue.version}: vulnerability to weakness"
+    whole = catalogue.examples(names=True)
+    named = tuple(
+        Question(whole[n].text, frozenset(whole[n].weaknesses)) for n in halves(len(whole))[half]
+    )
     return [
         Task("cwe", title, nodes, edges, questions, half, None, HELD_OUT),
+        Task("cwe-named", f"{title}, names stay", nodes, edges, named, half, None, WITH_NAMES),
         Task(
             "cwe-examples",
             f"{title}, other examples are nodes",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.search.database import Models
     from benchmarks.search.tasks import Task
 
-NAMES = ("cwe", "cwe-examples", "attack", "attack-all", "two-hop", "functions")
+NAMES = ("cwe", "cwe-named", "cwe-examples", "attack", "attack-all", "two-hop", "functions")
 CHOSEN_ON = {
     "cwe": "cwe",
     "cwe-examples": "cwe",
@@ -43,28 +43,31 @@ class Counts(NamedTuple):
     reranked: int
 
 
-def measure(models: Models, cache: Path, names: tuple[str, ...], counts: Counts) -> dict[str, Any]:
-    """Return the figures of each task."""
+def measure(
+    models: Models, cache: Path, names: tuple[str, ...], counts: Counts
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each task's name and figures, as soon as they are there."""
     choices = {}
     choosing_on = tuple(dict.fromkeys(CHOSEN_ON[name] for name in names if name in CHOSEN_ON))
     for bench in _benches(CHOOSING, models, cache, choosing_on):
         choices[bench.task.name] = _chosen(bench, counts.choosing)
         _say(bench.task.name, choices[bench.task.name])
-    found: dict[str, Any] = {}
     for bench in _benches(REPORTING, models, cache, names):
         task = bench.task
         chosen = choices.get(CHOSEN_ON.get(task.name, ""), {})
-        found[task.name] = {
-            "title": task.title,
-            "nodes": len(task.nodes),
-            "edges": len(task.edges),
-            "questions": len(task.questions[: counts.reporting]),
-            "returned": list(task.node_types or ["all kinds"]),
-            "held_out": list(task.held_out),
-            "chosen": chosen,
-            **_figures(bench, chosen, counts),
-        }
-    return found
+        yield (
+            task.name,
+            {
+                "title": task.title,
+                "nodes": len(task.nodes),
+                "edges": len(task.edges),
+                "questions": len(task.questions[: counts.reporting]),
+                "returned": list(task.node_types or ["all kinds"]),
+                "held_out": list(task.held_out),
+                "chosen": chosen,
+                **_figures(bench, chosen, counts),
+            },
+        )
 
 
 def tasks(half: str, names: tuple[str, ...]) -> list[Task]:
@@ -118,7 +121,12 @@ def _figures(bench: Bench, chosen: dict[str, dict[str, Any]], counts: Counts) ->
 def _best_without_graph(values: dict[str, np.ndarray]) -> str:
     """The best run that does not look at edges, by the figures that are reported."""
     graph = {run.name for run in RUNS if run.is_graph}
-    plain = [name for name in values if name not in graph and "graph" not in name]
+    most = max(map(len, values.values()))
+    plain = [
+        name
+        for name, own in values.items()
+        if name not in graph and "graph" not in name and len(own) == most
+    ]
     return max(plain, key=lambda name: float(values[name][:, 0].mean()))
 
 

@@ -85,7 +85,7 @@ def test_questions_of_cwe_hold_no_name_and_are_in_no_text() -> None:
     pytest.importorskip("cwe2")
     from benchmarks.search import cwe
 
-    plain, with_examples = cwe.tasks(REPORTING)
+    plain, _, with_examples = cwe.tasks(REPORTING)
     texts = "\n".join(f"{node.label}\n{node.text}\n{node.aliases}" for node in plain.nodes).lower()
     names = Mask(node.label for node in plain.nodes)
     for question in plain.questions:
