@@ -19,8 +19,9 @@ def quality_plot(tasks: dict[str, Any], directory: Path) -> list[str]:
         1, len(tasks), figsize=(4 + 3 * len(tasks), 5), sharey=True, layout="constrained"
     )
     panels = [panels] if len(tasks) == 1 else panels
+    names = list(dict.fromkeys(name for task in tasks.values() for name in task["runs"]))
     for axes, task in zip(panels, tasks.values(), strict=True):
-        runs = dict(reversed(task["runs"].items()))
+        runs = {name: task["runs"][name] for name in reversed(names) if name in task["runs"]}
         means = [run["nDCG@10"][0] for run in runs.values()]
         errors = [
             [run["nDCG@10"][0] - run["nDCG@10"][1] for run in runs.values()],

@@ -114,7 +114,9 @@ def _speed(found: dict[str, Any]) -> list[str]:
         "",
         found["about"],
         "",
-        "| " + " | ".join(["median, ms", *(f"{s['nodes']:,} / {s['edges']:,}" for s in sizes)]),
+        "| "
+        + " | ".join(["median, ms", *(f"{s['nodes']:,} / {s['edges']:,}" for s in sizes)])
+        + " |",
         "| --- |" + " --: |" * len(sizes),
     ]
     for stage in stages:
