@@ -32,7 +32,7 @@ CHOSEN_ON = {
     "attack-all": "attack-all",
 }
 """Settings are chosen once for each graph; the other tasks are there to test the defaults."""
-TUNED = {"fusion, convex": FUSION, "graph (default)": GRAPH}
+TUNED: dict[str, dict[str, tuple[Any, ...]]] = {"fusion, convex": FUSION, "graph (default)": GRAPH}
 
 
 class Counts(NamedTuple):
