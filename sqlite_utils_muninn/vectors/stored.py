@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,11 +153,11 @@ class StoredTable(Writable):
 
     def values(self, ids: Ids, query: Query) -> dict[str, Any]:
         """The values of further columns, those that the query reads."""
-        # SQLite counts a column as read that only MATCH names.
         if not self.reads(query, "vector"):
             return {}
+        # SQLite counts a column as read that only MATCH names: it is made when it is asked for.
         ranked = self.reader.take(ids)
-        return {"vector": self.blobs(ids) if ranked is None else ranked}
+        return {"vector": partial(self.blobs, ids) if ranked is None else ranked}
 
     def reads(self, query: Query, column: str) -> bool:
         """Whether a query reads a column (SQLite counts those from the 64th on together)."""

@@ -337,3 +337,50 @@ def test_safety_in_views(conn: Any, sqlite: Any) -> None:
         (0, unsafe("normal")),
         (0, unsafe("directonly")),
     ]
+
+
+def later(column: Any) -> TableFunction:
+    """A function of two batches of two rows whose second column is made when it is read."""
+
+    def batches(db: Any) -> Any:
+        yield Rows(([1, 2], column))
+        yield Rows(([3, 4], column))
+
+    return TableFunction("late", ("n INTEGER", "word TEXT"), (), batches)
+
+
+def test_a_column_that_nobody_reads_is_not_made(conn: Any) -> None:
+    """A search would read each vector of a large table only because MATCH names its column."""
+    made: list[int] = []
+    attach(conn, [later(lambda: made.append(1) or ["a", "b"])])  # type: ignore[func-returns-value]
+    assert conn.execute("SELECT sum(n) FROM late").fetchone() == (10,)
+    assert made == []
+    wanted = "SELECT n, word FROM late WHERE n > 2"
+    assert conn.execute(wanted).fetchall() == [(3, "a"), (4, "b")]
+    assert made == [1]
+    assert conn.execute("SELECT word, word FROM late").fetchall()[3] == ("b", "b")
+    assert made == [1] * 3
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (lambda: 1 / 0, "division by zero"),
+        (lambda: ["a"], "another length"),
+        (lambda: list, "another length"),
+        (lambda: [object(), 2], "has no SQLite type"),
+    ],
+)
+def test_a_column_that_cannot_be_made_is_an_error(
+    conn: Any, sqlite: Any, column: Any, message: str
+) -> None:
+    attach(conn, [later(column)])
+    with pytest.raises(sqlite.OperationalError, match=message):
+        conn.execute("SELECT word FROM late").fetchall()
+    assert conn.execute("SELECT count(n) FROM late").fetchone() == (4,)
+
+
+def test_one_column_says_how_many_rows_there_are(conn: Any, sqlite: Any) -> None:
+    attach(conn, [TableFunction("unsized", ("word",), (), lambda db: Rows((list,)))])
+    with pytest.raises(sqlite.OperationalError, match="one column at least"):
+        conn.execute("SELECT * FROM unsized").fetchall()

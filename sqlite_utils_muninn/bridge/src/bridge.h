@@ -79,7 +79,10 @@ typedef struct {
 /* Reads a tuple of columns, or a Rows object. -1 with an exception set. Needs the GIL. */
 int batch_read(Batch *batch, PyObject *source, int width);
 void batch_clear(Batch *batch); /* needs the GIL */
-/* These two run without the GIL. */
+/* Makes a column that was left for later. -1 with an exception set. Needs the GIL. */
+int batch_make_column(Batch *batch, int column);
+/* These run without the GIL. */
+int batch_lacks_column(const Batch *batch, int column);
 void batch_result(const Batch *batch, sqlite_api api, sqlite3_context *context, Py_ssize_t row,
                   int column);
 int64_t batch_rowid(const Batch *batch, Py_ssize_t row);

@@ -307,11 +307,33 @@ static void argument_result(const Cursor *cursor, sqlite_api api, sqlite3_contex
     python_leave(&visit);
 }
 
+static int make_column(Cursor *cursor, Table *table, int column)
+{
+    Visit visit;
+    if (!python_enter(&visit)) {
+        return SQLITE_MISUSE;
+    }
+    int code = SQLITE_OK;
+    if (batch_make_column(&cursor->batch, column) < 0) {
+        code = failure_to_table(table->module->database, &table->base);
+    }
+    python_leave(&visit);
+    return code;
+}
+
 int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
-    const Cursor *cursor = (const Cursor *)base;
-    sqlite_api api = ((const Table *)base->pVtab)->module->database->api;
+    Cursor *cursor = (Cursor *)base;
+    Table *table = (Table *)base->pVtab;
+    sqlite_api api = table->module->database->api;
     if (column < cursor->batch.width && !SQ(api, vtab_nochange)(context)) {
+        int code = SQLITE_OK;
+        if (batch_lacks_column(&cursor->batch, column)) {
+            code = make_column(cursor, table, column);
+        }
+        if (code != SQLITE_OK) {
+            return code;
+        }
         batch_result(&cursor->batch, api, context, cursor->row, column);
     } else if (column >= cursor->batch.width && cursor->arguments != NULL) {
         argument_result(cursor, api, context, column - cursor->batch.width);

@@ -4,6 +4,9 @@
  * or a sequence of Python values, whose text and bytes are read in place too: the batch keeps a
  * tuple of the values, so that nobody can change or free them. SQLite copies what it is given
  * (a static pointer would travel through aggregates and outlive the batch).
+ *
+ * A callable is a column that is made when SQLite first asks for it: SQLite does not tell whether
+ * a column that a MATCH names is read, too.
  */
 
 #include "bridge.h"
@@ -31,6 +34,7 @@ typedef enum {
     FLOAT32,
     FLOAT64,
     VECTORS, /* one blob a row */
+    LATER,   /* keep is a callable that makes the column */
 } Storage;
 
 struct Column {
@@ -184,6 +188,11 @@ static int column_from_interface(Column *column, PyObject *interface)
 
 static int column_read(Column *column, PyObject *source)
 {
+    if (PyCallable_Check(source)) {
+        column->storage = LATER;
+        column->keep = Py_NewRef(source);
+        return 0;
+    }
     if (PyList_CheckExact(source) || PyTuple_CheckExact(source)) {
         return column_from_sequence(column, source);
     }
@@ -293,16 +302,48 @@ static int batch_read_columns(Batch *batch, PyObject *columns, int width)
         return -1;
     }
     batch->width = width;
+    const Column *first = NULL;
     for (int i = 0; i < width; i++) {
-        if (column_read(&batch->columns[i], PyTuple_GetItem(columns, i)) < 0) {
+        Column *column = &batch->columns[i];
+        if (column_read(column, PyTuple_GetItem(columns, i)) < 0) {
             return -1;
         }
-        if (i > 0 && batch->columns[i].length != batch->columns[0].length) {
+        if (column->storage == LATER) {
+            continue;
+        }
+        first = first ? first : column;
+        if (column->length != first->length) {
             PyErr_SetString(PyExc_ValueError, "columns of different length");
             return -1;
         }
     }
-    batch->rows = width ? batch->columns[0].length : 0;
+    if (width && first == NULL) {
+        PyErr_SetString(PyExc_ValueError, "one column at least must be there at once");
+        return -1;
+    }
+    batch->rows = first ? first->length : 0;
+    return 0;
+}
+
+int batch_make_column(Batch *batch, int index)
+{
+    Column made;
+    memset(&made, 0, sizeof(made));
+    PyObject *maker = Py_NewRef(batch->columns[index].keep);
+    PyObject *source = PyObject_CallNoArgs(maker);
+    Py_DECREF(maker);
+    int outcome = source ? column_read(&made, source) : -1;
+    Py_XDECREF(source);
+    if (outcome == 0 && (made.storage == LATER || made.length != batch->rows)) {
+        PyErr_SetString(PyExc_ValueError, "a column that was made later has another length");
+        outcome = -1;
+    }
+    if (outcome < 0) {
+        column_clear(&made);
+        return -1;
+    }
+    column_clear(&batch->columns[index]);
+    batch->columns[index] = made;
     return 0;
 }
 
@@ -392,6 +433,11 @@ static int64_t column_integer(const Column *column, const char *at)
     }
 }
 
+int batch_lacks_column(const Batch *batch, int index)
+{
+    return batch->columns[index].storage == LATER;
+}
+
 void batch_result(const Batch *batch, sqlite_api api, sqlite3_context *context, Py_ssize_t row,
                   int index)
 {
@@ -424,6 +470,8 @@ void batch_result(const Batch *batch, sqlite_api api, sqlite3_context *context, 
     case VECTORS:
         SQ(api, result_blob64)(context, at, column->bytes, SQLITE_TRANSIENT);
         break;
+    case LATER:
+        break; /* cursor_column makes it before */
     default:
         SQ(api, result_int64)(context, column_integer(column, at));
     }
