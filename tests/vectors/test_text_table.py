@@ -92,6 +92,16 @@ def test_updates_embed_only_what_changed(docs: Any, model: Words) -> None:
     assert found(docs, "soup", more="LIMIT 1") == [20]
 
 
+def test_a_row_takes_the_place_of_one_with_the_same_text(docs: Any) -> None:
+    # The row that goes was taken for the one that comes, which was then written without a text.
+    docs.execute("INSERT INTO docs(rowid, content) VALUES (20, 'a slow turtle')")
+    docs.execute("UPDATE OR REPLACE docs SET rowid = 20 WHERE rowid = 2")
+    sql = "SELECT rowid FROM docs WHERE content = 'a slow turtle'"
+    assert docs.execute(sql).fetchall() == [(20,)]
+    assert found(docs, "turtle", more="LIMIT 1") == [20]
+    docs.execute("INSERT INTO docs(docs) VALUES ('integrity-check')")
+
+
 def test_a_taken_rowid_costs_no_embedding(docs: Any, model: Words, sqlite: Any) -> None:
     model.batches.clear()
     with pytest.raises(sqlite.IntegrityError, match=r"UNIQUE constraint failed: docs\.rowid"):
