@@ -10,7 +10,7 @@ from sqlite_utils_muninn.graph.cache import token_of
 from .binding import Bound, bind
 from .declared import KnowledgeGraph
 from .proposals import propose
-from .stored import graph_named, graphs
+from .stored import broken, graph_named, graphs
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -75,6 +75,8 @@ def _choose(db: Database, caller: str, choice: Choice) -> Chosen:
     missing: list[str] = []
     graph, declared = _graph(db, caller, choice)
     if not declared:
+        if choice.visible is None:  # a sentence may name what somebody may not see
+            missing += broken(db, schema=choice.schema)
         missing.append(f"no knowledge graph is declared: searched {_summary(graph)}")
     if choice.edge_table is not None:
         graph = _with_edges_of(graph, choice.edge_table, choice.visible, caller)

@@ -12,7 +12,7 @@ import numpy as np
 from sqlite_utils_muninn.graph.cache import CACHE
 from sqlite_utils_muninn.graph.work import Work
 
-from . import fusion, letters, ranking, reading, reasons, texts
+from . import fusion, letters, notes, ranking, reading, reasons, texts
 from .answer import Answer, Row, Stage
 from .choosing import Choice, choose
 from .diversity import marginal
@@ -75,6 +75,10 @@ class Search:
         choice = Choice(request.graph, request.edge_table, request.visible, request.schema)
         chosen = choose(self.db, self.caller, choice)
         self.missing += chosen.missing
+        if not request.query.strip() and request.query_vector is None:
+            # A model has a vector for nothing, too, and finds some rows near to it.
+            self.missing.append("the query is empty")
+            return self._answer(chosen, ranking.Ranked([]))
         # A copy: a model that is asked for may choose other vectors.
         nodes = list(chosen.bound.nodes)
         self.filters = filters(self.db, self.caller, nodes, self.options)
@@ -126,8 +130,7 @@ class Search:
             following = Following(tuple(sorted(given.items())), options.edge_types, *times)
             weights = read.weights(following, self.work)
             count(read.graph.edges)
-        if read.ambiguous:
-            self.missing.append(_ambiguous(bound, read.ambiguous))
+        self.missing += notes.unmet(bound, read, options)
         return Loaded(read, weights)
 
     # ---- Candidates ----
@@ -307,15 +310,4 @@ def _row(told: reasons.Told, rank: int, item: ranking.Item) -> Row:
         relevance=item.relevance,
         ppr=item.ppr,
         via=told.via(item),
-    )
-
-
-def _ambiguous(bound: Bound, count: int) -> str:
-    nodes = ", ".join(repr(table.name) for table in bound.nodes)
-    vague = (e for e in bound.edges if e.source_nodes is None or e.target_nodes is None)
-    edges = ", ".join(dict.fromkeys(repr(edge.table.name) for edge in vague))
-    number = "1 id is" if count == 1 else f"{count:,} ids are"
-    return (
-        f"{number} in several of the tables {nodes}: edges of {edges} lead to the first of them; "
-        "say which with source_table and target_table"
     )

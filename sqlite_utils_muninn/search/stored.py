@@ -56,6 +56,17 @@ def graph_named(
     return from_json(name, rows[name])
 
 
+def broken(conn: Any, *, schema: str = "main") -> list[str]:
+    """Return what is wrong with declarations that cannot be read, a sentence for each."""
+    found = []
+    for name, definition in _rows(conn, schema):
+        try:
+            from_json(str(name), definition)
+        except ValueError as error:
+            found.append(str(error))
+    return found
+
+
 def define(conn: Any, graph: KnowledgeGraph, *, schema: str = "main", replace: bool = True) -> None:
     """Declare a graph in the file, in one transaction (the caller's, where there is one).
 

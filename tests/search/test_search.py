@@ -92,6 +92,20 @@ def test_a_query_without_words_finds_nothing(attack: Any) -> None:
         assert search(attack, query).rows == []
 
 
+def test_an_empty_query_finds_nothing_where_there_are_vectors(attack: Any) -> None:
+    """A model has a vector for an empty text, and any table has rows that are near to it."""
+    attack.execute(
+        "CREATE VIRTUAL TABLE objects_vectors USING hnsw_text("
+        "model='trigrams', content='objects', content_column='description')"
+    )
+    attack.execute("INSERT INTO objects_vectors(objects_vectors) VALUES ('rebuild')")
+    attack.commit()
+    for query in ("", "  \n"):
+        answer = search(attack, query)
+        assert (answer.rows, answer.nodes, answer.edges) == ([], [], [])
+        assert "the query is empty" in answer.missing
+
+
 def test_every_stage_can_be_switched_off(attack: Any) -> None:
     alone = search(attack, QUERY, expand_hops=0)
     assert labels(alone) == ["Kerberoasting", "Alone"]
@@ -134,6 +148,27 @@ def test_a_time_window_takes_edges_away(attack: Any) -> None:
     assert "Encrypt Sensitive Information" in labels(early)
     late = search(attack, QUERY, graph=graph, time_start="2021", time_end="2022")
     assert set(labels(late)) == {"Kerberoasting", "Alone", "APT29", "Phishing"}
+
+
+def test_what_edges_cannot_tell_is_said(attack: Any) -> None:
+    """A type that is misspelt, or times where no edge has one, would change the rows in silence."""
+    misspelt = search(attack, QUERY, edge_types="uses,mitigate")
+    assert "there are no edges of the type 'mitigate'" in misspelt.missing
+    assert not any("'uses'" in said for said in misspelt.missing)
+    timeless = search(attack, QUERY, time_start="2020")
+    assert "no edges have times: all were followed" in timeless.missing
+
+
+def test_a_declaration_that_cannot_be_read_is_said(attack: Any) -> None:
+    """Otherwise it would look as if nobody had declared anything."""
+    define(attack, graphs_of(attack))
+    attack.execute("UPDATE _muninn_graphs SET definition = '{'")
+    attack.commit()
+    answer = search(attack, QUERY)
+    assert answer.rows
+    assert any("'knowledge'" in said for said in answer.missing[:1])
+    hidden = search(attack, QUERY, visible=["objects", "objects_fts", "relationships"])
+    assert not any("'knowledge'" in said for said in hidden.missing)
 
 
 def test_uncommitted_changes_are_seen_and_a_rollback_too(attack: Any) -> None:
