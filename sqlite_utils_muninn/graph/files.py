@@ -36,19 +36,20 @@ def find_columns(
     """Find the columns of the ends where they are not said.
 
     Two foreign keys are the source and the target, in the order of their columns; else columns of
-    the usual names; else the table's only two. Raises ValueError where none of this is so.
+    the usual names; else the table's only two, where neither is its key alone. Raises ValueError
+    where none of this is so.
     """
     schema, name = split_table(table)
     place = (name,) if schema is None else (name, schema)
     marks = ", ".join("?" * len(place))
-    columns = [
-        row[0] for row in conn.execute(f"SELECT name FROM pragma_table_info({marks})", place)
-    ]
+    info = conn.execute(f"SELECT name, pk FROM pragma_table_info({marks})", place).fetchall()
+    columns = [name for name, _ in info]
     if not columns:
         raise ValueError(f"there is no table or view called {table!r}")
     keyed = conn.execute(f'SELECT "from" FROM pragma_foreign_key_list({marks})', place).fetchall()
     keys = [column for column in columns if (column,) in keyed]
-    found = _pair(keys, columns)
+    is_keyed_by_one = sum(pk > 0 for _, pk in info) == 1  # then rows are things, not pairs
+    found = _pair(keys, columns, len(columns) == 2 and not is_keyed_by_one)
     if (source is None or target is None) and found is None:
         raise ValueError(
             f"which columns of {table!r} are the ends of an edge? Say --source and --target; "
@@ -59,14 +60,14 @@ def find_columns(
     )
 
 
-def _pair(keys: list[str], columns: list[str]) -> tuple[str, str] | None:
+def _pair(keys: list[str], columns: list[str], are_ends: bool) -> tuple[str, str] | None:
     if len(keys) == 2:
         return keys[0], keys[1]
     lower = {column.lower(): column for column in columns}
     for source, target in zip(SOURCES, TARGETS, strict=True):
         if source in lower and target in lower:
             return lower[source], lower[target]
-    return (columns[0], columns[1]) if len(columns) == 2 else None
+    return (columns[0], columns[1]) if are_ends else None
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def write_graph(
     kind = kind or path.suffix.lstrip(".").lower()
     if kind not in ("graphml", "gexf", "json"):
         raise ValueError(f"unknown format {kind!r}: choose graphml, gexf or json with --format")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path} cannot be written: there is no directory {path.parent}")
     graph = nx.MultiDiGraph()
     if nodes is not None:
         for id_, attributes in _rows(conn, nodes, 1):

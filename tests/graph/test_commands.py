@@ -218,10 +218,11 @@ def test_export(db: Path, tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["bfs", "DB", "model", "raw", "--source", "nope"], "argument 'src_col' must be a column"),
+        (["bfs", "DB", "refs", "raw", "--source", "nope"], "argument 'src_col' must be a column"),
         (["bfs", "DB", "nothing", "raw"], "there is no table or view called 'nothing'"),
         (["select", "DB", "refs", "zzz"], "node 'zzz' not found"),
         (["export", "DB", "refs", "graph.xls"], "unknown format 'xls'"),
+        (["export", "DB", "refs", "no/graph.json"], "there is no directory no"),
         (
             ["pagerank", "DB", "refs", "--weight", "note"],
             "weight of an edge must be a finite number",
@@ -240,6 +241,7 @@ def test_ends_that_cannot_be_found(tmp_path: Path) -> None:
     conn.execute("CREATE TABLE e (one, two, three)")
     conn.execute("CREATE TABLE two (a, b)")
     conn.execute("INSERT INTO two VALUES (1, 2)")
+    conn.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, name)")  # rows, not pairs
     conn.execute("CREATE TABLE named (id, Target, Source)")
     conn.execute("INSERT INTO named VALUES (1, 'b', 'a')")
     conn.commit()
@@ -247,5 +249,6 @@ def test_ends_that_cannot_be_found(tmp_path: Path) -> None:
     assert "Say --source and --target; it has one, two, three" in run(
         "components", path, "e", code=1
     )
+    assert "it has id, name" in run("pagerank", path, "things", code=1)
     assert len(json.loads(run("components", path, "two"))) == 2
     assert json.loads(run("bfs", path, "named", "a"))[1]["node"] == "b"
