@@ -44,6 +44,8 @@ def detach(conn: Any, out: Path, connect: Any) -> tuple[dict[str, int], list[str
     """
     if out.exists():
         raise ValueError(f"{out} is there already: name a new file")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out} cannot be written: there is no directory {out.parent}")
     part = out.with_name(out.name + ".part")
     part.unlink(missing_ok=True)
     source = attach(getattr(conn, "conn", conn))
@@ -72,7 +74,8 @@ def _make_plain(
     for table in tables:
         copy.execute(f"DROP TABLE {quote(table.name)}")
     others = _virtual_tables(copy)
-    copy.execute(f"CREATE TABLE {ABOUT}({_ABOUT_COLUMNS})")
+    # A copy may have been worked on: what it tells of its plain tables still holds.
+    copy.execute(f"CREATE TABLE IF NOT EXISTS {ABOUT}({_ABOUT_COLUMNS})")
     counts = dict(count for table in tables for count in _copy(source, copy, table))
     copy.execute("COMMIT")
     return counts, others
@@ -183,7 +186,7 @@ def _keeps_text(source: Database, table: VectorTable) -> bool:
 
 def _tell(copy: Database, table: VectorTable, name: str, count: int, left_out: int) -> None:
     copy.execute(
-        f"INSERT INTO {ABOUT} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO {ABOUT} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             table.source if name == table.name else table.name,

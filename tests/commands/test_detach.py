@@ -169,6 +169,17 @@ def test_failures_leave_nothing(run: Any, filled: Path, sql: Any, tmp_path: Path
     assert not list(tmp_path.glob("plain.db*"))
 
 
+def test_a_copy_can_be_copied_again(run: Any, filled: Path, tmp_path: Path) -> None:
+    first, again = tmp_path / "plain.db", tmp_path / "again.db"
+    assert run("muninn", "detach", filled, first).exit_code == 0
+    result = run("muninn", "detach", first, again)
+    assert result.exit_code == 0, result.output
+    told = 'SELECT "table", rows FROM muninn_detached ORDER BY 1'
+    assert plain(again, told) == plain(first, told)
+    nowhere = run("muninn", "detach", filled, tmp_path / "no" / "plain.db")
+    assert "there is no directory" in nowhere.output
+
+
 def test_a_file_without_vectors_is_copied(run: Any, news: Path, tmp_path: Path) -> None:
     out = tmp_path / "plain.db"
     result = run("muninn", "detach", news, out)
