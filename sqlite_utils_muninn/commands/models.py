@@ -233,8 +233,10 @@ def _row(name: str, known: KnownModel | None, here: InstalledModel | None) -> tu
         task, dimensions, context = known.task, known.dimensions, known.context
         licence, size = known.licence, size or _size_to_come(known)
     elif header:
-        task = "reranking" if header.pooling == "rank" else None
-        dimensions, context, licence = header.dimensions, header.context, header.licence
+        ranks = ((here and here.pooling) or header.pooling) == "rank"
+        task = "reranking" if ranks else "embedding"
+        dimensions = None if ranks else header.dimensions  # a score has none
+        context, licence = header.context, header.licence
     path = str(here.path) if here and here.path.is_file() else None
     return name, task, dimensions, context, size, licence, path
 

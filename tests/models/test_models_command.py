@@ -83,6 +83,7 @@ def test_list_has_every_known_model_and_where_it_is(run, directory, tiny):
         "path": None,
     }
     assert (rows["mine"]["path"], rows["mine"]["dimensions"]) == (str(tiny), 32)
+    assert rows["mine"]["task"] == "embedding"
     assert [row["name"] for row in json.loads(run("list", "--installed").stdout)] == ["mine"]
 
 

@@ -139,7 +139,7 @@ def unknown_model(name: str, known: list[str]) -> str:
     if near:
         meant = " or ".join(repr(spelling[match]) for match in near)
         return f"No model is named {name!r}. Did you mean {meant}?"
-    return f"No model is named {name!r}. Known: {', '.join(sorted(known, key=str.lower))}"
+    return f"No model is named {name!r}. Known: {', '.join(sorted(set(known), key=str.lower))}"
 
 
 @cache
