@@ -202,8 +202,8 @@ def test_views_and_tables_without_rowids(candidates: Any) -> None:
         ("'tiny', 'q', 'c', 'body'", "rerank: model 'tiny' embeds single texts"),
         ("'x', 'q', 'c', 'body'", "rerank: model 'x' is not loaded"),
         ("'r', 'q', 'nope', 'body'", "rerank: no such table: nope"),
-        ("'r', 'q', 'c', 'boddy'", "rerank: no such column: c.boddy"),
-        ("'r', 'q', 'c', 'body', 'idd'", "rerank: no such column: c.idd"),
+        ("'r', 'q', 'c', 'boddy'", "rerank: the candidates have no column 'boddy'"),
+        ("'r', 'q', 'c', 'body', 'idd'", "rerank: the candidates have no column 'idd'"),
         ("'r', 'q', 'c', 'body', 'id', -1", "rerank: limit must be 0 or more, got -1"),
         ("'r', 'q', 'c'", "rerank: missing required argument 'text_column'"),
     ],
@@ -289,7 +289,8 @@ def test_command_takes_the_installed_reranker(
 def test_command_says_what_is_wrong(database: Path, reranker_path: Path) -> None:
     model = ("-m", str(reranker_path))
     done = run(str(database), "packages", "descripton", QUERY, *model)
-    assert (done.exit_code, done.output) == (1, "Error: rerank: no such column: c.descripton\n")
+    said = "Error: rerank: the candidates have no column 'descripton'\n"
+    assert (done.exit_code, done.output) == (1, said)
     done = run(str(database), "packages", "description", QUERY, *model, "--where", "(")
     assert done.exit_code == 1
     assert "Traceback" not in done.output

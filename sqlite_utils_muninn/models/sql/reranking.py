@@ -106,16 +106,24 @@ def _candidates(db: Database, host: Host, ask: Ask) -> list[tuple[Any, Any, Any]
         has_rowids = all(isinstance(row[0], int) for row in rows)
     except SQLError as error:
         if "rowid" not in str(error):
-            raise ValueError(f"{_MANY}: {error}") from error
+            raise _no_candidates(error) from error
         has_rowids = False
     if not has_rowids:
         try:
             found = db.execute(f"SELECT {shown or 'NULL'}, {text} FROM {table}{most}")
         except SQLError as error:
-            raise ValueError(f"{_MANY}: {error}") from error
+            raise _no_candidates(error) from error
         rows = [(n, row[0] if shown else n, row[1]) for n, row in enumerate(found, 1)]
     host.check_rows(_MANY, len(rows))
     return rows
+
+
+def _no_candidates(error: SQLError) -> ValueError:
+    """Say what is wrong in the caller's words: c is a name that the caller does not know."""
+    start, is_column, column = str(error).partition("no such column: c.")
+    if is_column and not start:
+        return ValueError(f"{_MANY}: the candidates have no column {column!r}")
+    return ValueError(f"{_MANY}: {error}")
 
 
 def _text(row: tuple[Any, Any, Any]) -> str:
