@@ -52,6 +52,8 @@ def similar(
     """
     from sqlite_utils_muninn.vectors import similar as room
 
+    if not query.strip():  # a model has a vector for nothing, too
+        raise click.BadParameter("it is empty", param_hint="QUERY")
     with plain_errors(), closing(open_database(path, model)) as conn:
         if model is None:
             _refuse_key(conn, dbtable, name)

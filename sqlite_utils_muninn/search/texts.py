@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .pool import Place
 
 LABEL_LENGTH = 80
+"""Characters of a text that stands for a label."""
+LONGEST_LABEL = 200
+"""Characters of a label: what is longer is a text."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Said:
     @property
     def whole(self) -> str:
         """The label and the text, for a model to read."""
-        return self.text if self.text.startswith(self.label) else f"{self.label}\n{self.text}"
+        has_label = self.text.startswith(self.label.removesuffix(" …"))
+        return self.text if has_label else f"{self.label}\n{self.text}"
 
 
 def read(db: Database, nodes: Sequence[Nodes], places: Iterable[Place]) -> dict[Place, Said]:
@@ -59,11 +63,14 @@ def _read(db: Database, table: Nodes, keys: list[Any]) -> dict[Place, Said]:
             for column, text in zip(table.text, texts, strict=True)
             if text is not None and column != table.label
         ]
+        named = "" if label is None else _text(label).strip()
+        if len(named) > LONGEST_LABEL:
+            own, named = [_text(label), *own], ""
         text = "\n".join(own)
         found[(table.number, name)] = Said(
             id_,
             name if table.table.rowid else None,
-            _label(label, text, id_),
+            _label(named, text, id_),
             text,
             table.name if table.type is None else (None if kind is None else _text(kind)),
         )
@@ -74,10 +81,12 @@ def _text(value: Any) -> str:
     return "" if isinstance(value, bytes) else str(value)
 
 
-def _label(label: Any, text: str, id_: Any) -> str:
+def _label(label: str, text: str, id_: Any) -> str:
     """The label; where a row has none, the beginning of its text, else its id."""
-    said = _text(label).strip() if label is not None else ""
+    said = label
     if not said:
         said = " ".join(text.split())
-        said = said if len(said) <= LABEL_LENGTH else said[:LABEL_LENGTH].rpartition(" ")[0] + " …"
+        if len(said) > LABEL_LENGTH:
+            start = said[:LABEL_LENGTH]
+            said = (start.rpartition(" ")[0] or start) + " …"
     return said or (id_.hex() if isinstance(id_, bytes) else str(id_))

@@ -49,6 +49,12 @@ def test_output_options_are_those_of_sqlite_utils(run: Any, embedded: Path) -> N
     assert output("--fmt", "github").startswith("|")
 
 
+def test_nothing_is_like_an_empty_query(run: Any, embedded: Path) -> None:
+    result = run("similar", embedded, "articles", " ")
+    assert result.exit_code == 2
+    assert "Invalid value for QUERY: it is empty" in result.output
+
+
 def test_a_table_that_is_not_embedded_says_what_to_do(run: Any, news: Path) -> None:
     result = run("similar", news, "articles", "x")
     assert (result.exit_code, result.output) == (

@@ -223,6 +223,18 @@ def test_a_full_text_table_of_its_own_is_a_table_of_nodes(conn: Any) -> None:
     assert [(row.label, row.node, row.text) for row in answer.rows] == [("Two", 2, "a fast car")]
 
 
+def test_a_long_text_is_no_label(conn: Any) -> None:
+    """A file of one text column proposes it as the label, and a page of text is no heading."""
+    conn.execute("CREATE TABLE books (id INTEGER PRIMARY KEY, t TEXT)")
+    whales, temples = "Whales sleep near the surface. " * 90, "日本語の文章" * 90
+    conn.execute("INSERT INTO books (t) VALUES (?), (?)", (whales, temples))
+    rows = {row.node: row for row in search(conn, "whales").rows}
+    assert rows[1].label == whales[: len("Whales sleep near the surface. ") * 2 + 17] + " …"
+    assert rows[1].text == whales
+    rows = {row.node: row for row in search(conn, "日本語").rows}
+    assert rows[2].label == temples[:80] + " …"
+
+
 def test_without_any_index_texts_are_compared_by_spelling(conn: Any) -> None:
     conn.executescript(
         "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT);"
