@@ -80,9 +80,14 @@ def embed(
             click.echo(_would_do(made))
             return
         last = None
-        with Bar(made.difference.todo, label="Embedding", hidden=silent) as bar:
-            for last in run(made, batch_size):
-                bar.show(last.done)
+        try:
+            with Bar(made.difference.todo, label="Embedding", hidden=silent) as bar:
+                for last in run(made, batch_size):
+                    bar.show(last.done)
+        except KeyboardInterrupt:
+            done = rows(last.done if last else 0)
+            click.echo(f"\n{made.name}: stopped after {done}; run it again to go on", err=True)
+            raise
         if not silent:
             click.echo(_done(made, last, bar.seconds), err=True)
 

@@ -183,6 +183,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert "Traceback" not in errors
     stopped = embedded(sql)
     assert 100 <= stopped < 4800, errors
+    assert "rows; run it again to go on" in errors
     result = run("embed", news, "articles", "title", "-m", "tiny")
     assert f"embedded {4800 - stopped:,} rows" in result.output
     assert embedded(sql) == 4800
