@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.vectors.tables import VectorTable
 
 SNIPPET = 300  # characters
+LONGEST_TITLE = 200  # Datasette takes the only text column for a label, however long
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ async def _search_one(
         path = path_from_row_pks(row, pks, use_rowid=not pks)
         url = str(datasette.urls.row(db.name, source, path))
         title = str(row[label]) if label and row[label] is not None else ""
+        title = title if len(title) <= LONGEST_TITLE else ""
         results.append(_result(table, match, path=path, url=url, title=title))
     return results
 

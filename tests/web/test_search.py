@@ -11,6 +11,10 @@ import pytest
 from datasette.app import Datasette
 
 from datasette_muninn import inference
+from sqlite_utils_muninn import connect
+from sqlite_utils_muninn.settings import Host
+from sqlite_utils_muninn.vectors.embed import Wish, plan, run
+from sqlite_utils_muninn.vectors.embedder import Models
 from tests.web.conftest import ARTICLES
 
 if TYPE_CHECKING:
@@ -164,6 +168,23 @@ async def test_a_model_that_is_gone_is_said_and_the_texts_stay_readable(
         assert [row["content"] for row in rows] == ["a note of its own"]
     finally:
         instance.close()
+
+
+async def test_a_long_text_is_no_title(
+    library: Path, models: dict[str, str], models_directory: Path, datasette: Any
+) -> None:
+    """Datasette takes the only text column for a label: the page was one heading of all of it."""
+    host = Host(models=models, models_directory=models_directory, threads=1)
+    conn = connect(library, host, isolation_level=None)
+    text = "whales sleep near the surface " * 60
+    conn.execute("INSERT INTO secrets VALUES (99, ?)", (text,))
+    list(run(plan(conn, Wish(table="secrets", columns=("body",), model="tiny"), Models(host))))
+    conn.close()
+    body = (await datasette().client.get(f"{PATH}.json?q=whales&table=secrets")).json()
+    (row,) = [row for row in body["rows"] if row["rowid"] == 99]
+    assert len(row["label"]) <= 82
+    assert row["label"].startswith("whales sleep near")
+    assert row["snippet"].startswith("whales sleep near")
 
 
 async def test_rows_deleted_since_are_not_shown(datasette: Any) -> None:
