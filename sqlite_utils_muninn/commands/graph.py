@@ -175,8 +175,7 @@ def communities(resolution: float, seed: int, **rest: Any) -> None:
     As columns of the table of nodes, whose column name holds their ids:
 
     \b
-        sqlite-utils muninn graph communities packages.db depends \
-            --save packages --key name
+        sqlite-utils muninn graph communities packages.db depends --save packages --key name
     """
     _run("graph_leiden", {"resolution": resolution, "seed": seed}, **rest)
 
