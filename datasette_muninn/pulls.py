@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -63,6 +63,11 @@ class Pulls:
     def of(self, name: str) -> Pull | None:
         """Return the last pull of a model since the server was started."""
         return self._pulls.get(name)
+
+    def now(self, name: str) -> Pull | None:
+        """Return how far the last pull of a model is at this moment; it stays so."""
+        pull = self._pulls.get(name)
+        return replace(pull) if pull else None
 
     def start(self, known: KnownModel) -> Pull:
         """Bring a model here, unless that goes on already."""

@@ -21,6 +21,8 @@ from ..trial import MOST_CANDIDATES, Trial
 if TYPE_CHECKING:
     from datasette.app import Datasette
 
+    from ..pulls import Pull
+
 
 async def models(request: Any, datasette: Datasette) -> Response:
     """Answer with the list of models."""
@@ -44,6 +46,9 @@ async def model(request: Any, datasette: Datasette) -> Response:
     """Answer with what is known of one model, and what it makes of the texts that are asked."""
     await _ensure_view(datasette, request.actor)
     name = tilde_decode(request.url_vars["name"])
+    # Before the files are looked at: a pull that has ended has left its file there.
+    known = known_model(name)
+    pull = pulls_of(datasette).now(known.name) if known else None
     entry = await entry_of(datasette, request.actor, name)
     if entry is None:
         raise NotFound(f"Model not found: {name}")
@@ -56,10 +61,10 @@ async def model(request: Any, datasette: Datasette) -> Response:
         if error:
             return Response.error(error, status, headers=_headers(datasette))
         body = {"ok": True, "model": asdict(entry), "file": header, "trial": _results(trial)}
-        if manages and (pull := pulls_of(datasette).of(entry.name)):
+        if manages and pull:
             body["pull"] = pull.as_json()
         return _json(datasette, body)
-    return await _html(request, datasette, entry, header, trial, error, status, manages)
+    return await _html(request, datasette, entry, header, trial, error, status, manages, pull)
 
 
 def model_url(datasette: Datasette, name: str) -> str:
@@ -186,6 +191,7 @@ async def _html(
     error: str | None,
     status: int,
     manages: bool,
+    pull: Pull | None,
 ) -> Response:
     asked = {
         "text": trial.text, "other": trial.other, "candidates": "\n".join(trial.candidates)
@@ -204,7 +210,7 @@ async def _html(
         "path": str(file_of(datasette, entry.name)) if manages and entry.installed else None,
         "manages": manages,
         "can_install": known_model(entry.name) is not None,
-        "pull": pulls_of(datasette).of(entry.name) if manages and not entry.installed else None,
+        "pull": pull if manages and not entry.installed else None,
         "max_query": settings_of(datasette).max_query,
         "most_candidates": MOST_CANDIDATES,
         "megabytes": _megabytes,
