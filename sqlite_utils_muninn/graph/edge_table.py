@@ -12,7 +12,6 @@ import numpy as np
 from sqlite_utils_muninn.bridge import Dictionary, quote, split_table
 
 from .graph import Graph
-from .work import OverLimit, megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,17 +202,10 @@ def _read(db: Database, sql: str, statement: Statement, work: Work) -> Graph:
     """Read edges by one of the two texts; a NULL end is -1."""
     ids = Dictionary()
     kinds = ("code", "code", "real")[: 3 if statement.weighted else 2]
-    try:
+    with work.reading("the edge table"):
         columns = db.columns(
             sql, statement.parameters, kinds, dictionary=ids, limit=work.memory or 0
         )
-    except MemoryError as error:
-        if not str(error):  # there is no more, whatever may be used
-            raise
-        raise OverLimit(
-            f"{work.caller}: the edge table takes {error}, "
-            f"at most {megabytes(work.memory or 0)} are allowed here"
-        ) from None
     return Graph(ids, columns[0], columns[1], columns[2] if statement.weighted else None)
 
 

@@ -7,6 +7,7 @@ asks SQLite every few milliseconds whether to stop, and sets the flag.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,7 @@ import numpy as np
 from . import _kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 T = TypeVar("T")
 
@@ -65,6 +66,19 @@ class Work:
             f"{self.caller}: {what} would take {megabytes(size)} of memory{beside}, "
             f"at most {megabytes(self.memory)} are allowed here"
         )
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Raise OverLimit, naming `what`, where the bridge refuses to read more than is allowed."""
+        try:
+            yield
+        except MemoryError as error:
+            if not str(error):  # there is no more, whatever may be used
+                raise
+            raise OverLimit(
+                f"{self.caller}: {what} takes {error}, "
+                f"at most {megabytes(self.memory or 0)} are allowed here"
+            ) from None
 
     def run(self, kernel: str, *arguments: Any, steps: int) -> int:
         """Run one kernel of about so many steps and give its result."""

@@ -10,7 +10,6 @@ import numpy as np
 from sqlite_utils_muninn.bridge import Dictionary, SQLError
 from sqlite_utils_muninn.graph.cache import CACHE, load_parts
 from sqlite_utils_muninn.graph.graph import Graph
-from sqlite_utils_muninn.graph.work import OverLimit, megabytes
 
 from .names import names_of
 from .network import Network, TableNodes, first_of
@@ -238,23 +237,17 @@ def _columns(
     work: Work,
 ) -> tuple[Any, ...]:
     try:
-        return db.columns(
-            sql,
-            statement.parameters,
-            kinds,
-            dictionary=dictionaries,
-            limit=work.memory or 0,
-        )
+        with work.reading(f"table {statement.name!r}"):
+            return db.columns(
+                sql,
+                statement.parameters,
+                kinds,
+                dictionary=dictionaries,
+                limit=work.memory or 0,
+            )
     except TypeError:
         raise ValueError(
             f"{work.caller}: the weight of an edge must be a number, {statement.name!r} has others"
-        ) from None
-    except MemoryError as error:
-        if not str(error):  # there is no more, whatever may be used
-            raise
-        raise OverLimit(
-            f"{work.caller}: table {statement.name!r} takes {error}, "
-            f"at most {megabytes(work.memory or 0)} are allowed here"
         ) from None
     except SQLError as error:
         if error.sqlite_errorcode == 9:

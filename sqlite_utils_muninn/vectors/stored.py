@@ -14,7 +14,7 @@ from .blob import Ids, Matrix, vector
 from .engine import Search
 from .options import SHADOW
 from .reader import Ranked, Reader
-from .request import BOUNDS, Request, request, rowids
+from .request import BOUNDS, Request, condition, request, rowids
 from .shared import Transaction, connection, transactions
 from .storage import CORRUPT, Storage
 from .writable import Writable
@@ -22,7 +22,7 @@ from .writable import Writable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .options import GraphOptions
+    from .options import Column, GraphOptions
 
 SCANNED = 256  # rows of a full scan read at a time
 
@@ -32,6 +32,7 @@ class StoredTable(Writable):
 
     owner: str  # the module's name: how error texts begin
     shadow: tuple[str, ...] = SHADOW
+    metadata: tuple[Column, ...] = ()
 
     def __init__(
         self, db: Database, schema: str, table: str, dimensions: int | None, options: GraphOptions
@@ -105,8 +106,12 @@ class StoredTable(Writable):
         )
 
     def allowed(self, wanted: Request, query: Query) -> Ids | None:
-        """The only rows that qualify, where that is known beforehand."""
-        return wanted.ids
+        """The rows named by `rowid IN` and by conditions on metadata columns."""
+        where = condition(query, self.metadata)
+        if where is None:
+            return wanted.ids
+        ids = self.storage.ids(*where)
+        return ids if wanted.ids is None else ids[np.isin(ids, wanted.ids)]
 
     def probe(self, query: Query) -> Matrix | None:
         """The vector that a query searches for; None for MATCH NULL."""

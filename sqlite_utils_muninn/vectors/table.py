@@ -8,7 +8,7 @@ import numpy as np
 
 from ..bridge import NOCHANGE, Database, Query
 from .options import INDEX, index_options
-from .request import Request, column_uses, condition
+from .request import column_uses
 from .shared import Transaction, transactions
 from .stored import StoredTable
 
@@ -50,14 +50,6 @@ class HnswIndex(StoredTable):
         # SQLite does not call xBegin in the transaction that creates a table.
         transactions(db)[(schema, self.storage.id)] = Transaction()
         return self
-
-    def allowed(self, wanted: Request, query: Query) -> Ids | None:
-        """The rows named by `rowid IN` and by conditions on metadata columns."""
-        where = condition(query, self.metadata)
-        if where is None:
-            return wanted.ids
-        ids = self.storage.ids(*where)
-        return ids if wanted.ids is None else ids[np.isin(ids, wanted.ids)]
 
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
         """Vectors and metadata."""

@@ -16,7 +16,7 @@ from .embedder import Embedder, Fingerprint, Models
 from .options import TEXT, TextOptions
 from .passages import Passages
 from .pending import Watch
-from .request import column_uses, condition
+from .request import column_uses
 from .shared import Transaction, transactions
 from .texts import TextRows
 
@@ -135,14 +135,6 @@ class HnswText(TextRows):
         if self.best:
             return self.best.answers(wanted, self.allowed(wanted, query), probe)
         return super().answers(wanted, probe, query)
-
-    def allowed(self, wanted: Request, query: Query) -> Ids | None:
-        """The rows named by `rowid IN` and by conditions on metadata columns."""
-        where = condition(query, self.metadata)
-        if where is None:
-            return wanted.ids
-        ids = self.storage.ids(*where)
-        return ids if wanted.ids is None else ids[np.isin(ids, wanted.ids)]
 
     def _first_present(
         self, source: Source, wanted: Request, probe: Matrix, query: Query
