@@ -96,7 +96,7 @@ def by_graspologic(graph: Any) -> float:
 
 
 def by_networkit(graph: Any) -> float:
-    networkit = pytest.importorskip("networkit")
+    networkit = pytest.importorskip("networkit", reason="networkit has no wheel here")
     networkit.setSeed(42, False)
     other = networkit.nxadapter.nx2nk(nx.convert_node_labels_to_integers(graph))
     search = networkit.community.ParallelLeiden(other, iterations=2)
@@ -106,7 +106,7 @@ def by_networkit(graph: Any) -> float:
 
 
 def by_igraph(graph: Any) -> float:
-    igraph = pytest.importorskip("igraph")  # GPL: compared with where somebody has installed it
+    igraph = pytest.importorskip("igraph", reason="igraph has no wheel here")
     other = igraph.Graph.from_networkx(graph)
     found: float = other.community_leiden("modularity", n_iterations=2).modularity
     return found
