@@ -83,10 +83,9 @@ def _sqlite() -> Any:
 
 
 def _load_vectors(db: Database) -> None:
-    """Have sqlite-vec on the connection, for programs that look at every table of a file.
+    """Have sqlite-vec on the connection, for files that have its vec0 tables, too.
 
-    It serves one SQLite library in a process: a connection of another one does without, and says
-    so where a vector table is used.
+    It serves one SQLite library in a process: a connection of another one does without.
     """
     from .bridge import SQLError
     from .vectors.sqlite_vec import load_sqlite_vec

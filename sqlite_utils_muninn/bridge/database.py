@@ -69,19 +69,16 @@ class Database(_vtbridge.Database):
         found = self.read_columns(sql, parameters, tuple(kinds), dictionary, limit)
         return tuple(c if isinstance(c, list) else np.asarray(c) for c in found)
 
-    def slices(
-        self, sql: str, ids: Any, blobs: tuple[str, str, str], size: int
-    ) -> tuple[Any, bytes]:
-        """Read parts of blobs without loading the whole.
+    def blobs(self, sql: str, keys: Any, size: int) -> tuple[Any, bytes]:
+        """Read blobs of ``size`` bytes by key, as one call.
 
-        For each of ``ids`` (an int64 array), ``sql`` is run with it and finds a row of ``blobs``
-        (schema, table and column) and the number of a slice of ``size`` bytes in that blob. Gives
-        an int64 array of the ids that were found, and their slices together, in the same order.
-        Raises SQLError where a row or a slice is not there.
+        ``sql`` is run with each of ``keys`` (an int64 array) and finds one row at most, with one
+        column. Gives an int64 array of the keys that have a row, and their blobs together, in the
+        same order. Raises TypeError where a value is no blob of that size.
         """
         import numpy as np
 
-        found, data = self.read_slices(sql, np.asarray(ids, "<i8").tobytes(), *blobs, size)
+        found, data = self.read_blobs(sql, np.asarray(keys, "<i8").tobytes(), size)
         return np.frombuffer(found, "<i8"), data
 
     def load_library(self, path: str | Path, entry_point: str) -> None:

@@ -6,16 +6,14 @@ under its own id or, with `chunk=true`, one for each of its passages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from .storage import Storage
 
 SHOWN = 5  # ids named in one message
-
-Vector = TypeVar("Vector")
 
 
 def has_passages(storage: Storage) -> bool:
@@ -47,8 +45,8 @@ def some(ids: Iterable[int]) -> str:
     return ", ".join(map(str, ordered[:SHOWN])) + more
 
 
-def mend(storage: Storage, vectors: Mapping[int, Vector]) -> dict[int, Vector]:
-    """Of an hnsw_text table whose whole vectors are these, give those that belong to a row.
+def mend(storage: Storage, vectors: set[int]) -> set[int]:
+    """Of an hnsw_text table that has vectors of these ids, give those that belong to a row.
 
     Rows that lack a vector lose their hash: their texts count as new.
     """
@@ -56,8 +54,7 @@ def mend(storage: Storage, vectors: Mapping[int, Vector]) -> dict[int, Vector]:
         rows = storage.ids("hash IS NOT NULL").tolist()
         _forget(storage, [id_ for id_ in rows if id_ not in vectors])
         # A vector without the hash of its text may be that of any text.
-        kept = set(storage.ids("hash IS NOT NULL").tolist())
-        return {id_: vector for id_, vector in vectors.items() if id_ in kept}
+        return vectors & set(storage.ids("hash IS NOT NULL").tolist())
     passages = _passages(storage)
     broken = _broken(storage)
     broken.update(row for id_, row in passages.items() if id_ not in vectors)
@@ -69,7 +66,7 @@ def mend(storage: Storage, vectors: Mapping[int, Vector]) -> dict[int, Vector]:
     for id_, row in passages.items():
         if row not in whole:
             storage.db.execute(f"DELETE FROM {storage.name('passages')} WHERE id = ?", (id_,))
-    return {id_: vector for id_, vector in vectors.items() if passages.get(id_) in whole}
+    return {id_ for id_ in vectors if passages.get(id_) in whole}
 
 
 def _forget(storage: Storage, rows: Iterable[int]) -> None:

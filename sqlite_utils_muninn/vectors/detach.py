@@ -87,7 +87,7 @@ def _virtual_tables(copy: Database) -> list[str]:
     others = []
     for name, sql in rows:
         module = module_of(sql)
-        if module in (INDEX, TEXT) or (module == "vec0" and name.startswith("_muninn_")):
+        if module in (INDEX, TEXT):
             raise ValueError(
                 f"table {name!r} is damaged and cannot be copied; drop it, or try to mend it: "
                 "sqlite-utils muninn index PATH TABLE --rebuild"

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INDEX, TEXT = "hnsw_index", "hnsw_text"
-SHADOW = ("config", "nodes", "edges", "log")
+SHADOW = ("config", "nodes", "vectors", "edges", "log")
 """What the tables behind a vector table are called, after its name."""
 TEXT_SHADOW = (*SHADOW, "content", "passages")
 """Those that an hnsw_text table may have."""
 
 L2, COSINE, INNER_PRODUCT = "l2", "cosine", "inner_product"
 METRICS = (L2, COSINE, INNER_PRODUCT)
-MOST_DIMENSIONS = 8192  # sqlite-vec's limit for one vector column
+MOST_DIMENSIONS = 8192
 RESERVED = frozenset(
     {"vector", "distance", "content", "truncated", "k", "ef_search", "rowid", "id", "hash"}
 )

@@ -3,7 +3,7 @@
 With `chunk=true` a text has a vector for each passage, under ids of their own. The rows of a table
 are then in v_nodes (id, hash, ..., first, passages) and the passages in v_passages (id, row, start,
 end), those of one row numbered first, first + 1, ...; offsets are in characters. The index, the log
-and the vec0 table know passages only.
+and the table of vectors know passages only.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..bridge import SQLError, quote
-from .appending import append
 from .options import Column
-from .storage import CONSTRAINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,25 +49,12 @@ class Whole:
 
     def insert(self, id_: int | None, values: Mapping[str, Any]) -> int:
         """Add a row without a vector, and return its id. Raises SQLError where that is taken."""
-        names = ", ".join(["id", *map(quote, values)])
-        marks = ", ".join("?" * (len(values) + 1))
-        db = self.storage.db
-        try:
-            db.execute(
-                f"INSERT INTO {self.storage.name('nodes')}({names}) VALUES ({marks})",
-                (id_, *values.values()),
-            )
-        except SQLError as error:
-            if error.sqlite_errorcode & 0xFF != CONSTRAINT:
-                raise
-            raise self.storage.duplicate() from None
-        return db.last_insert_rowid if id_ is None else id_
+        return self.storage.insert_node(id_, values)
 
     def put(self, rows: Sequence[tuple[int, bytes, Made]]) -> None:
         """Store hash and vectors of rows that are there and have no vector."""
-        append(
-            self.storage, [id_ for id_, *_ in rows], np.concatenate([m.vectors for *_, m in rows])
-        )
+        ids = [id_ for id_, *_ in rows]
+        self.storage.insert_vectors(ids, np.concatenate([made.vectors for *_, made in rows]))
         for id_, hashed, made in rows:
             self.storage.set_values(id_, {"hash": hashed, "truncated": int(made.is_cut)})
             self.storage.log(id_)
@@ -78,8 +62,7 @@ class Whole:
     def clear(self, id_: int) -> None:
         """Take hash and vectors from a row."""
         self.storage.set_values(id_, {"hash": None, "truncated": 0})
-        if self.storage.has_vector(id_):
-            self.storage.set_vector(id_, None)
+        self.storage.drop_vector(id_)
 
     def delete(self, id_: int) -> None:
         """Remove a row."""
@@ -129,7 +112,7 @@ class Passages(Whole):
             values = {"hash": hashed, "truncated": int(made.is_cut)}
             placed = {"first": first, "passages": len(made.spans)}
             self.storage.set_values(row, {**values, **placed})
-        append(self.storage, ids, np.concatenate([made.vectors for *_, made in rows]))
+        self.storage.insert_vectors(ids, np.concatenate([made.vectors for *_, made in rows]))
         for id_ in ids:
             self.storage.log(id_)
 
@@ -146,7 +129,7 @@ class Passages(Whole):
 
     def _drop_passages(self, row: int) -> None:
         for id_ in self.ids_of(np.array([row], np.int64)).tolist():
-            self.storage.set_vector(id_, None)
+            self.storage.drop_vector(id_)
             self.storage.db.execute(f"DELETE FROM {self.table} WHERE id = ?", (id_,))
 
     def ids_of(self, rows: Ids) -> Ids:

@@ -1,6 +1,7 @@
-"""Putting sqlite-vec on a connection: writing vectors needs it, reading them does not.
+"""Putting sqlite-vec on a connection: its functions and vec0 tables beside ours.
 
-load() does it for programs that look at every table of a file, where this SQLite library may.
+None of ours needs it. load() does it where this SQLite library may, so that Datasette can open the
+tables of a file that has both, and SQL can use `vec_distance_cosine(vector, ...)` on our vectors.
 """
 
 from __future__ import annotations

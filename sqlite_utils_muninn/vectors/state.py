@@ -65,7 +65,7 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
     """
     db = attach(getattr(conn, "conn", conn))
     storage = Storage(db, table.schema, table.name, table.kind, table.dimensions)
-    vectors = storage.db.execute(f"SELECT count(*) FROM {storage.vectors('_rowids')}")[0][0]
+    vectors = storage.db.execute(f"SELECT count(*) FROM {storage.name('vectors')}")[0][0]
     try:
         difference, is_searched = waiting(db, table), True
     except ValueError:  # the source is gone
@@ -132,9 +132,7 @@ def _recall(reader: Reader, index: Index, sample: int) -> float | None:
     """Recall@10 over rows of the table that are searched for; each finds itself besides."""
     while not building.wait(index, timeout=0.2):
         reader.storage.check()
-    vectors = reader.storage.vectors("_rowids")
-    rows = reader.storage.db.execute(f"SELECT rowid FROM {vectors} ORDER BY rowid")
-    ids = np.array([row[0] for row in rows], np.int64)
+    ids = reader.storage.vector_ids()
     spread = np.linspace(0, max(0, len(ids) - 1), min(sample, len(ids)))
     _, queries = reader.storage.read(ids[spread.astype(np.int64)])
     shares = [_share(reader, query) for query in queries]

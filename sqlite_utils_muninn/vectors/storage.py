@@ -2,13 +2,13 @@
 
     v_config     key, value; `id` never changes, whatever the table is called
     v_nodes      one row for each row of v: its id and what else is kept beside the vector
+    v_vectors    the vectors, float32, one row each
     v_log        (seq, id, tag), one row for each change, see index.py
     v_edges      the saved index, see saved.py
-    _muninn_<id> the vectors, in a sqlite-vec vec0 table
 
-Vectors are written through vec0, which keeps 8 of them in a blob, and read from its own tables
-directly: 2 us a vector instead of 3 to 12, 1 us in bulk, and sqlite-vec need not be loaded to read.
-Whatever is read is checked: the file may come from anywhere.
+A search reads some ten vectors by id: at 384 dimensions two of them share a page of 4 kB, so each
+costs one page, 1.5 us, against 3.5 us in a sqlite-vec vec0 table, which keeps 8 or more in a blob
+of several pages. Whatever is read is checked: the file may come from anywhere.
 """
 
 from __future__ import annotations
@@ -26,22 +26,17 @@ from .index import Change, Position, followed
 from .options import MOST_DIMENSIONS, TEXT
 from .saved import claim, restore
 from .shared import Transaction, transactions
-from .sqlite_vec import load_sqlite_vec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .index import Index
     from .options import Column, GraphOptions
     from .saved import Saved
 
-FORMAT = "1"
+FORMAT = "2"
 
-# Vectors in one blob of vec0. A point read reads a whole blob: at 384 dimensions 28 of them cost
-# 110 us with 8, 310 us with 32; the file grows by 3 %, an insert by a third (to 33 us).
-CHUNK = 8
-CHUNKS = (8, 32)  # 32: tables made before
-BLOCK = 256  # chunks read at a time: between them a statement can be interrupted
+BLOCK = 2_048  # vectors read at a time: between them a statement can be interrupted
 LOG_KEPT = 8192  # log rows kept for other connections to follow; who is further behind reloads
 PRUNED_EVERY = 512
 
@@ -62,9 +57,8 @@ class Storage:
         self.owner = owner
         self._dimensions = dimensions
         self._id: str | None = None
-        self._finding: tuple[str, tuple[str, str, str]] | None = None
         self._named: str | None = None
-        self._last = ""
+        self._last = self._one = ""
         self.last_seq = 0
         """The last log row that was written."""
 
@@ -74,15 +68,11 @@ class Storage:
         """Quoted name of a shadow table."""
         return f"{quote(self.schema)}.{quote(f'{self.table}_{suffix}')}"
 
-    def vectors(self, suffix: str = "") -> str:
-        """Quoted name of the vec0 table, or of one of its own tables."""
-        return f"{quote(self.schema)}.{quote(f'_muninn_{self.id}{suffix}')}"
-
     @property
     def id(self) -> str:
-        """What names the vec0 table and the shared index. Read once, it cannot change."""
+        """What names the shared index. Read once, it cannot change."""
         if self._id is None:
-            self._id = self._read_id()
+            self._id = self.check_config(self.config())
         return self._id
 
     @property
@@ -104,10 +94,17 @@ class Storage:
         """The id if it has been read, without a look at the file."""
         return self._id
 
-    def _read_id(self) -> str:
-        id_ = self.config().get("id")
+    def check_config(self, config: Mapping[str, Any]) -> str:
+        """Return the id. Raises SQLError where this version of the program did not write that."""
+        id_ = config.get("id")
         if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{16}", id_):
             raise self.damaged(f"{self.table}_config has no valid id")
+        if config.get("format") != FORMAT:
+            raise SQLError(
+                f"{self.owner}: table {self.table!r} was made by another version of this program "
+                f"(format {config.get('format')!r}, not {FORMAT!r}): drop it and make it again",
+                CORRUPT,
+            )
         return id_
 
     def damaged(self, what: str) -> SQLError:
@@ -126,56 +123,27 @@ class Storage:
 
     def create(self, config: dict[str, Any], columns: Sequence[Column]) -> None:
         """Make all tables."""
-        load_sqlite_vec(self.db)
         extra = "".join(f", {quote(c.name)} {c.type}" for c in columns)
-        self.db.execute(f"CREATE TABLE {self.name('config')}(key TEXT PRIMARY KEY, value)")
-        self.db.execute(f"CREATE TABLE {self.name('nodes')}(id INTEGER PRIMARY KEY{extra})")
-        self.db.execute(f"CREATE TABLE {self.name('edges')}(id INTEGER PRIMARY KEY, data BLOB)")
-        self.db.execute(
-            f"CREATE TABLE {self.name('log')}"
-            "(seq INTEGER PRIMARY KEY, id INTEGER, tag INTEGER NOT NULL)"
-        )
+        for suffix, declared in {
+            "config": "key TEXT PRIMARY KEY, value",
+            "nodes": f"id INTEGER PRIMARY KEY{extra}",
+            "vectors": "id INTEGER PRIMARY KEY, vector BLOB",
+            "edges": "id INTEGER PRIMARY KEY, data BLOB",
+            "log": "seq INTEGER PRIMARY KEY, id INTEGER, tag INTEGER NOT NULL",
+        }.items():
+            self.db.execute(f"CREATE TABLE {self.name(suffix)}({declared})")
         self._id = secrets.token_hex(8)
         for key, value in {"format": FORMAT, "id": self._id, **config}.items():
             self.set_config(key, value)
-        self.create_vectors()
         self.log(None)
-
-    def create_vectors(self) -> None:
-        """Make the vec0 table."""
-        load_sqlite_vec(self.db)
-        self.db.execute(
-            f"CREATE VIRTUAL TABLE {self.vectors()} "
-            f"USING vec0(vector float[{self.dimensions}], chunk_size={CHUNK})"
-        )
-
-    def drop_vectors(self) -> None:
-        """Remove the vec0 table, if it is there."""
-        load_sqlite_vec(self.db)
-        self.db.execute(f"DROP TABLE IF EXISTS {self.vectors()}")
-
-    def clear_vectors(self) -> None:
-        """Empty the vec0 table.
-
-        DROP is not possible while a statement runs, and DELETE would trust what may be damaged.
-        vec0 keeps nothing of its tables in memory.
-        """
-        for suffix in ("_chunks", "_rowids", "_vector_chunks00"):
-            self.db.execute(f"DELETE FROM {self.vectors(suffix)}")
 
     def drop(self, suffixes: Sequence[str]) -> None:
         """Remove all tables, as far as they are there."""
-        try:
-            self.drop_vectors()
-        except SQLError as error:
-            # A table whose config is gone must still be droppable.
-            if error.sqlite_errorcode != CORRUPT and "no such table" not in str(error):
-                raise
         for suffix in suffixes:
             self.db.execute(f"DROP TABLE IF EXISTS {self.name(suffix)}")
 
     def rename(self, table: str, suffixes: Sequence[str]) -> None:
-        """Follow the virtual table to its new name; the vec0 table keeps its own."""
+        """Follow the virtual table to its new name."""
         for suffix in suffixes:
             new = quote(f"{table}_{suffix}")
             self.db.execute(f"ALTER TABLE {self.name(suffix)} RENAME TO {new}")
@@ -195,13 +163,18 @@ class Storage:
 
     def position(self) -> Position | None:
         """The end of the log as this statement sees it; None if the log is damaged."""
-        if self._named != self.table:  # it may have been renamed
-            self._named = self.table
-            self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
+        self._name_statements()
         rows = self.db.execute(self._last)
         if not rows or not isinstance(rows[0][1], int):
             return None
         return Position(*rows[0])
+
+    def _name_statements(self) -> None:
+        """Write the statements that every search needs; the table may have been renamed."""
+        if self._named != self.table:
+            self._named = self.table
+            self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
+            self._one = f"SELECT vector FROM {self.name('vectors')} WHERE id = ?"
 
     def changes(self, first: int, last: int) -> list[Change]:
         """Log rows first..last, in order."""
@@ -318,91 +291,62 @@ class Storage:
         return np.asarray(ids, dtype=np.int64)
 
     def read(self, ids: Ids) -> tuple[Ids, Matrix]:
-        """Those of `ids` that have a vector, and their vectors, in no particular order."""
+        """Those of `ids` that have a vector, and their vectors, in the order of `ids`."""
+        self._name_statements()
         try:
-            return self._read(ids)
-        except SQLError as error:
-            if error.sqlite_errorcode & 0xFF == INTERRUPT:
-                raise
-            return self._read_slowly(ids)
-
-    def _read(self, ids: Ids) -> tuple[Ids, Matrix]:
-        if self._finding is None:
-            self._finding = (
-                f"SELECT chunk_id, chunk_offset FROM {self.vectors('_rowids')} WHERE rowid = ?",
-                (self.schema, f"_muninn_{self.id}_vector_chunks00", "vectors"),
-            )
-        sql, blobs = self._finding
-        found, data = self.db.slices(sql, ids, blobs, self.dimensions * FLOAT32.itemsize)
+            found, data = self.db.blobs(self._one, ids, self.dimensions * FLOAT32.itemsize)
+        except TypeError:
+            raise self._wrong_size() from None
         matrix: Matrix = np.frombuffer(data, FLOAT32)
         return found, matrix.reshape(len(found), self.dimensions)
 
-    def _read_slowly(self, ids: Ids) -> tuple[Ids, Matrix]:
-        """Read what is there of a damaged table, or say what is wrong with it."""
-        size = self.dimensions * FLOAT32.itemsize
-        try:
-            found, matrix = self.db.columns(
-                f"SELECT r.rowid, substr(v.vectors, r.chunk_offset * {size} + 1, {size}) "
-                f"FROM json_each(?) j CROSS JOIN {self.vectors('_rowids')} r ON r.rowid = j.value "
-                f"CROSS JOIN {self.vectors('_vector_chunks00')} v ON v._rowid_ = r.chunk_id",
-                (json.dumps(ids.tolist()),),
-                ("integer", f"vector:{self.dimensions}"),
-            )
-        except TypeError as error:
-            raise self.damaged(f"a vector has not its size ({error})") from None
-        return np.asarray(found, np.int64), np.asarray(matrix, np.float32)
+    def _wrong_size(self) -> SQLError:
+        return self.damaged(f"{self.table}_vectors holds a vector that has not its size")
 
-    def blocks(self) -> Iterator[tuple[Ids, Matrix]]:
-        """All ids and vectors, in blocks of up to 2,048."""
-        last = -(2**63)
+    def blocks(self, *, whole: bool = False) -> Iterator[tuple[Ids, Matrix]]:
+        """All ids and vectors, by id, in blocks.
+
+        With `whole`, those that have not their size are passed over; else they are an error.
+        """
+        where = self._whole if whole else "1"
+        parameters: list[int] = [BLOCK]
         while True:
-            rows = self._chunks("c.chunk_id > ? ORDER BY c.chunk_id LIMIT ?", (last, BLOCK))
-            if rows:
-                yield self._decode(rows)
-                last = rows[-1][0]
-            if len(rows) < BLOCK:
+            try:
+                ids, matrix = self.db.columns(
+                    f"SELECT id, vector FROM {self.name('vectors')} WHERE {where} "
+                    "ORDER BY id LIMIT ?1",
+                    parameters,
+                    ("integer", f"vector:{self.dimensions}"),
+                )
+            except TypeError:
+                raise self._wrong_size() from None
+            if len(ids):
+                yield ids, matrix
+            if len(ids) < BLOCK:
                 return
+            if len(parameters) == 1:
+                where += " AND id > ?2"
+            parameters = [BLOCK, int(ids[-1])]
             self.check()
 
-    def chunk(self, number: int) -> tuple[Ids, Matrix] | None:
-        """The ids and vectors of one chunk; None if it cannot be read."""
-        rows = self._chunks("c.chunk_id = ?", (number,))
-        return self._decode(rows) if rows and self._misfit(rows) is None else None
+    @property
+    def _whole(self) -> str:
+        """The condition on a vector that has its size."""
+        size = self.dimensions * FLOAT32.itemsize
+        return f"typeof(vector) = 'blob' AND length(vector) = {size}"
 
-    def offsets(self, number: int) -> list[int]:
-        """The places in a chunk that hold a vector."""
-        (row,) = self._chunks("c.chunk_id = ?", (number,))
-        return [int(i) for i in np.flatnonzero(_bits([row]))]
+    def vector_ids(self, where: str = "1") -> Ids:
+        """The ids of all vectors that satisfy a condition, in order."""
+        sql = f"SELECT id FROM {self.name('vectors')} WHERE {where} ORDER BY id"
+        (ids,) = self.db.columns(sql, (), ("integer",))
+        return np.asarray(ids, dtype=np.int64)
 
-    def _chunks(self, where: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self.db.execute(
-            "SELECT c.chunk_id, c.rowids, c.validity, v.vectors "
-            f"FROM {self.vectors('_chunks')} c "
-            f"LEFT JOIN {self.vectors('_vector_chunks00')} v ON v._rowid_ = c.chunk_id "
-            f"WHERE {where}",
-            parameters,
-        )
-
-    def _misfit(self, rows: Sequence[tuple[Any, ...]]) -> int | None:
-        """The first chunk whose blobs have not the size that they must have."""
-        vector = self.dimensions * FLOAT32.itemsize
-        possible = [(8 * places, places // 8, vector * places) for places in CHUNKS]
-        for chunk, *blobs in rows:
-            if not all(isinstance(blob, bytes) for blob in blobs):
-                return int(chunk)
-            if tuple(map(len, blobs)) not in possible:
-                return int(chunk)
-        return None
-
-    def _decode(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Ids, Matrix]:
-        misfit = self._misfit(rows)
-        if misfit is not None:
-            raise self.damaged(f"chunk {misfit} has not its size")
-        ids = np.frombuffer(b"".join(row[1] for row in rows), dtype="<i8")
-        matrix = np.frombuffer(b"".join(row[3] for row in rows), dtype=FLOAT32)
-        matrix = matrix.reshape(-1, self.dimensions)
-        valid = _bits(rows)
-        return (ids, matrix) if valid.all() else (ids[valid], matrix[valid])
+    def broken_vectors(self) -> list[int]:
+        """The ids of vectors that have not their size, or hold NaN or infinity."""
+        broken = self.vector_ids(f"NOT ({self._whole})").tolist()
+        for ids, matrix in self.blocks(whole=True):
+            broken.extend(ids[~np.isfinite(matrix).all(axis=1)].tolist())
+        return sorted(broken)
 
     def rows(self, ids: Ids, columns: Sequence[str]) -> dict[int, tuple[Any, ...]]:
         """What v_nodes keeps beside the vectors of `ids`."""
@@ -416,21 +360,20 @@ class Storage:
 
     # ---- Writing ----
 
-    def insert(self, id_: int | None, vector: bytes | None, values: dict[str, Any]) -> int:
+    def insert(self, id_: int | None, vector: bytes, values: dict[str, Any]) -> int:
         """Add a row and return its id. Raises SQLError with code 19 where the id is there."""
-        load_sqlite_vec(self.db)
-        id_ = self._insert_node(id_, values)
-        if vector is not None:
-            try:
-                self.insert_vector(id_, vector)
-            except BaseException:
-                # In a transaction, SQLite does not undo half of a single-row INSERT for us.
-                self.db.execute(f"DELETE FROM {self.name('nodes')} WHERE id = ?", (id_,))
-                raise
+        id_ = self.insert_node(id_, values)
+        try:
+            self.insert_vector(id_, vector)
+        except BaseException:
+            # In a transaction, SQLite does not undo half of a single-row INSERT for us.
+            self.db.execute(f"DELETE FROM {self.name('nodes')} WHERE id = ?", (id_,))
+            raise
         self.log(id_)
         return id_
 
-    def _insert_node(self, id_: int | None, values: dict[str, Any]) -> int:
+    def insert_node(self, id_: int | None, values: Mapping[str, Any]) -> int:
+        """Add a row without a vector. Raises SQLError with code 19 where the id is there."""
         names = ", ".join(["id", *map(quote, values)])
         marks = ", ".join("?" * (len(values) + 1))
         try:
@@ -445,31 +388,31 @@ class Storage:
         return self.db.last_insert_rowid if id_ is None else id_
 
     def insert_vector(self, id_: int, vector: bytes) -> None:
-        """Store one vector, without a log row."""
-        load_sqlite_vec(self.db)
-        self.db.execute(f"INSERT INTO {self.vectors()}(rowid, vector) VALUES (?, ?)", (id_, vector))
+        """Store the vector of an id that has none, without a log row."""
+        try:
+            self.db.execute(f"INSERT INTO {self.name('vectors')} VALUES (?, ?)", (id_, vector))
+        except SQLError as error:
+            if error.sqlite_errorcode & 0xFF != CONSTRAINT:
+                raise
+            raise self.damaged(f"there is a vector {id_} that no row has") from None
+
+    def insert_vectors(self, ids: Sequence[int], matrix: Matrix) -> None:
+        """Store the vectors of ids that have none, without log rows."""
+        for id_, vector in zip(ids, np.ascontiguousarray(matrix, FLOAT32), strict=True):
+            self.insert_vector(id_, vector.tobytes())
 
     def has(self, id_: int) -> bool:
         """Whether the row is there."""
         return bool(self.db.execute(f"SELECT 1 FROM {self.name('nodes')} WHERE id = ?", (id_,)))
 
-    def has_vector(self, id_: int) -> bool:
-        """Whether the row has a vector."""
-        rowids = self.vectors("_rowids")
-        return bool(self.db.execute(f"SELECT 1 FROM {rowids} WHERE rowid = ?", (id_,)))
+    def replace_vector(self, id_: int, vector: bytes) -> None:
+        """Give a row another vector."""
+        self.db.execute(f"REPLACE INTO {self.name('vectors')} VALUES (?, ?)", (id_, vector))
+        self.log(id_)
 
-    def set_vector(self, id_: int, vector: bytes | None) -> None:
-        """Give a row another vector, or none."""
-        load_sqlite_vec(self.db)
-        if not self.has_vector(id_):
-            if vector is not None:
-                self.insert_vector(id_, vector)
-        elif vector is None:
-            self.db.execute(f"DELETE FROM {self.vectors()} WHERE rowid = ?", (id_,))
-        else:
-            self.db.execute(
-                f"UPDATE {self.vectors()} SET vector = ? WHERE rowid = ?", (vector, id_)
-            )
+    def drop_vector(self, id_: int) -> None:
+        """Take a vector away, if it is there."""
+        self.db.execute(f"DELETE FROM {self.name('vectors')} WHERE id = ?", (id_,))
         self.log(id_)
 
     def set_values(self, id_: int, values: dict[str, Any]) -> None:
@@ -482,13 +425,5 @@ class Storage:
 
     def delete(self, id_: int) -> None:
         """Remove a row, if it is there."""
-        load_sqlite_vec(self.db)
-        self.db.execute(f"DELETE FROM {self.vectors()} WHERE rowid = ?", (id_,))
         self.db.execute(f"DELETE FROM {self.name('nodes')} WHERE id = ?", (id_,))
-        self.log(id_)
-
-
-def _bits(rows: Sequence[tuple[Any, ...]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which places of some chunks hold a vector."""
-    packed = np.frombuffer(b"".join(row[2] for row in rows), dtype=np.uint8)
-    return np.unpackbits(packed, bitorder="little").astype(np.bool_)
+        self.drop_vector(id_)

@@ -249,7 +249,6 @@ class StoredTable(Writable):
     def run_command(self, command: object) -> None:
         """Run 'optimize', 'rebuild' or 'integrity-check'."""
         if command == "optimize":
-            maintenance.optimize(self.storage)
             saving.save_now(self.storage, self.options)
             self.storage.prune(1)
         elif command == "rebuild":

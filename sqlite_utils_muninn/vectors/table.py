@@ -83,10 +83,11 @@ class HnswIndex(StoredTable):
 
     def insert_row(self, rowid: int | None, row: Row) -> int:
         """Write a new row."""
+        assert row.vector is not None
         return self.storage.insert(rowid, row.vector, row.values)
 
     def replace_row(self, rowid: int, row: Row) -> None:
         """Write a row that is there."""
         self.storage.set_values(rowid, row.values)
         if row.vector is not None:
-            self.storage.set_vector(rowid, row.vector)
+            self.storage.replace_vector(rowid, row.vector)

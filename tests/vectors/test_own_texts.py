@@ -186,7 +186,7 @@ def test_vectors_that_were_lost_are_made_again(
     conn: Any, planned: Callable[..., OwnPlan], shelf: Shelf, open_text: Callable[[], Any]
 ) -> None:
     conn.execute("UPDATE docs_nodes SET hash = NULL WHERE id IN (2, 3)")
-    conn.execute(f"DELETE FROM _muninn_{config(conn)['id']}_rowids WHERE rowid IN (2, 3)")
+    conn.execute("DELETE FROM docs_vectors WHERE id IN (2, 3)")
     model = shelf.models.pop("words")
     open_text().execute("INSERT INTO docs(docs) VALUES ('rebuild')")  # works without the model
     assert 3 not in search_vector(conn, model, TEXTS[3])

@@ -185,7 +185,7 @@ int database_is_open(Database *database);        /* else sets an exception */
 
 PyObject *database_execute(Database *database, PyObject *arguments);
 PyObject *database_columns(Database *database, PyObject *arguments);
-PyObject *database_slices(Database *database, PyObject *arguments);
+PyObject *database_blobs(Database *database, PyObject *arguments);
 PyObject *database_check(Database *database, PyObject *unused);
 
 /* ---- Functions (function.c), modules (module.c) and tables (table.c, cursor.c) ---- */

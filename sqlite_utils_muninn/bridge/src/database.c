@@ -274,7 +274,7 @@ static PyGetSetDef database_getset[] = {
 static PyMethodDef database_methods[] = {
     {"execute", (PyCFunction)database_execute, METH_VARARGS, "Runs one statement, gives its rows."},
     {"read_columns", (PyCFunction)database_columns, METH_VARARGS, "Runs one statement by column."},
-    {"read_slices", (PyCFunction)database_slices, METH_VARARGS, "Reads parts of blobs."},
+    {"read_blobs", (PyCFunction)database_blobs, METH_VARARGS, "Reads blobs by key."},
     {"check", (PyCFunction)database_check, METH_NOARGS, "Raises Interrupted when it must stop."},
     {"filename", database_filename, METH_VARARGS, "Absolute path of a schema's file, or ''."},
     {"read_only", database_read_only, METH_VARARGS, "Whether a schema cannot be written."},

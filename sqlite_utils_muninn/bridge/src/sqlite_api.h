@@ -14,7 +14,6 @@
 
 typedef struct sqlite3 sqlite3;
 typedef struct sqlite3_stmt sqlite3_stmt;
-typedef struct sqlite3_blob sqlite3_blob;
 typedef struct sqlite3_context sqlite3_context;
 typedef struct sqlite3_value sqlite3_value;
 typedef struct sqlite3_index_info sqlite3_index_info;
@@ -173,18 +172,12 @@ struct sqlite3_module {
     R(118, int, clear_bindings, (sqlite3_stmt *))                                                 \
     R(119, int, create_module_v2,                                                                 \
       (sqlite3 *, const char *, const sqlite3_module *, void *, sqlite_destructor))               \
-    R(121, int, blob_bytes, (sqlite3_blob *))                                                     \
-    R(122, int, blob_close, (sqlite3_blob *))                                                     \
-    R(123, int, blob_open,                                                                        \
-      (sqlite3 *, const char *, const char *, const char *, int64_t, int, sqlite3_blob **))       \
-    R(124, int, blob_read, (sqlite3_blob *, void *, int, int))                                    \
     R(137, void, result_error_nomem, (sqlite3_context *))                                         \
     R(146, void, result_error_code, (sqlite3_context *, int))                                     \
     R(162, int, create_function_v2,                                                               \
       (sqlite3 *, const char *, int, int, void *, sqlite_function, sqlite_function,               \
        void (*)(sqlite3_context *), sqlite_destructor))                                           \
     R(166, int, extended_errcode, (sqlite3 *))                                                    \
-    R(176, int, blob_reopen, (sqlite3_blob *, int64_t))                                           \
     R(177, int, vtab_config, (sqlite3 *, int, ...))                                               \
     R(178, int, vtab_on_conflict, (sqlite3 *))                                                    \
     R(180, const char *, db_filename, (sqlite3 *, const char *))                                  \
