@@ -14,6 +14,7 @@ from sqlite_utils_muninn.settings import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import ModuleType
 
 HOST = Host(threads=2)
@@ -61,6 +62,20 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], list[
         return seen
 
     return count
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file that is not there yet."""
+    return tmp_path / "graphs.db"
+
+
+@pytest.fixture
+def full_reads(count_reads: Callable[[ModuleType], list[str]]) -> list[str]:
+    """The times that a graph_adjacency table read its edge table instead of its arrays."""
+    from sqlite_utils_muninn.graph import adjacency
+
+    return count_reads(adjacency)
 
 
 @pytest.fixture(autouse=True)

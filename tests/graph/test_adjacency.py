@@ -18,21 +18,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "adjacency.db"
-
-
-@pytest.fixture
 def conn(connect: Any, path: Path) -> Any:
     return followed(connect(path))
-
-
-@pytest.fixture
-def full_reads(count_reads: Any) -> list[str]:
-    """The times that the edge table itself was read."""
-    from sqlite_utils_muninn.graph import adjacency
-
-    return count_reads(adjacency)
 
 
 def test_degrees(conn: Any) -> None:

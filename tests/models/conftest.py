@@ -1,4 +1,4 @@
-"""Connections with the SQL of the models room, for the SQLite module that this run is about."""
+"""Connections with the SQL of the models room, and its commands with a directory of their own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from sqlite_utils_muninn.settings import Host
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from click.testing import Result
 
 
 @pytest.fixture
@@ -31,3 +33,31 @@ def connect(
         return conn
 
     return open_one
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the commands keep models; it is not there yet."""
+    directory = tmp_path / "models"
+    monkeypatch.setenv("MUNINN_MODELS_DIR", str(directory))
+    return directory
+
+
+@pytest.fixture
+def run(directory: Path) -> Callable[..., Result]:
+    """Runs `sqlite-utils muninn models` with some arguments, which must end with a code."""
+    import click
+    from click.testing import CliRunner
+
+    from sqlite_utils_muninn.commands.models import register
+
+    group = click.Group("muninn")
+    register(group)
+
+    def run(*arguments: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(group, ["models", *arguments])
+        assert result.exit_code == code, result.output
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result
+
+    return run
