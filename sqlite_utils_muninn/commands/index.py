@@ -49,7 +49,8 @@ def index(
     TABLE is a vector table, or one that is embedded; without it, all are shown.
 
     "waiting" counts the rows that were added or changed since, and are not found until
-    sqlite-utils embed has run again; "truncated" those longer than the model reads.
+    sqlite-utils embed has run again; "left_out" those that its --where left out,
+    by the condition "where"; "truncated" those longer than the model reads.
     "memory" is in bytes, "saved" counts the changes since the index was saved in
     the file. --check adds "integrity_check", which is "ok", or fails and says what
     is damaged. --recall and --optimize build a large table's neighbour graph, which

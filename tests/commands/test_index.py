@@ -67,6 +67,8 @@ def test_an_embedded_table(run: Any, embedded: Path, sql: Any) -> None:
         "saved": None,
         "truncated": 0,
         "waiting": 0,
+        "left_out": 0,
+        "where": None,
         "recall": None,
     }
     sql("UPDATE articles SET title = 'other' WHERE id < 4")

@@ -233,10 +233,31 @@ async def test_rows_that_wait_for_their_vectors_are_counted(town: Any) -> None:
     instance = town()
     await instance.get_database("town").execute_write("UPDATE people SET bio = 'x' WHERE id < 3")
     assert (await get(instance, "q=bread"))["waiting"] == [
-        {"table": "people", "vectors": "people_vectors", "rows": 2}
+        {
+            **{"table": "people", "vectors": "people_vectors"},
+            **{"rows": 2, "left_out": 0, "where": None},
+        }
     ]
     page = (await instance.client.get(f"{PATH}?q=bread")).text
     assert "2 rows of people have no up-to-date vector" in page
+
+
+async def test_rows_that_were_left_out_are_no_rows_that_wait(town: Any) -> None:
+    """The fault: "rows have no up-to-date vector" of those that `embed --where` left out."""
+    path = town.file()
+    conn = sqlite_utils_muninn.connect(path, town.host, isolation_level=None)
+    conn.execute("DROP TABLE people_vectors")
+    where = "bio <> '<b>'"
+    wish = Wish(table="people", columns=("name", "bio"), model="tiny", where=f"id < 3 AND {where}")
+    list(run(plan(conn, wish, Models(town.host)), 100))
+    left = conn.execute("SELECT count(*) FROM people").fetchone()[0] - 2
+    (told,) = (await get(town(), "q=bread"))["waiting"]
+    assert (told["rows"], told["left_out"], told["where"]) == (0, left, wish.where)
+    instance = town()
+    assert "up-to-date" not in (await instance.client.get(f"{PATH}?q=bread")).text
+    page = (await instance.client.get(PATH)).text
+    assert f"{left} rows of people are found by words alone" in page
+    assert "bio &lt;&gt; &#39;&lt;b&gt;&#39;" in page
 
 
 async def test_no_graph_is_declared_the_tables_are_searched(town: Any) -> None:
