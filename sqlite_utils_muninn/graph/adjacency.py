@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.bridge import Interrupted, Plan, Query, SQLError, VirtualTable, quote
+from sqlite_utils_muninn.bridge import Interrupted, Plan, Query, SQLError, WritableTable, quote
 
 from . import cache, stored
 from .degree import counts_and_sums
@@ -52,7 +52,7 @@ COLUMNS = (
 ARGUMENTS = ("edge_table", "src_col", "dst_col", "weight_col")
 
 
-class Adjacency(VirtualTable):
+class Adjacency(WritableTable):
     """A graph_adjacency table on one connection."""
 
     plans = (Plan("scan", order=(("node_idx", "ASC"),), cost=1e5, rows=100_000),)

@@ -138,7 +138,9 @@ def test_processes_see_what_others_committed(connect: Connect, path: Path) -> No
 
 def test_both_sqlite_libraries_in_one_process(connect: Connect, path: Path) -> None:
     """The fault: sqlite-vec, which can serve one library of a process only, is needed."""
-    pysqlite3 = pytest.importorskip("pysqlite3", reason="needs a second SQLite library")
+    pysqlite3 = pytest.importorskip(
+        "pysqlite3", reason="pysqlite3, the second library, is not installed"
+    )
     import sqlite3
 
     from sqlite_utils_muninn.bridge import attach
