@@ -59,6 +59,8 @@ async def search_graphs(
     shown = next(one for one in graphs if one.graph.name == asked)
     page = Page(database, shown, [one.graph.name for one in graphs])
     await _describe(page, datasette, request)
+    # What was typed is there to be mended, whatever is wrong with the rest.
+    page.asked = Asked((request.args.get("q") or "").strip())
     try:
         page.asked = await _read(page, datasette, request)
         if page.asked.query:

@@ -115,9 +115,7 @@ class Adjacency(WritableTable):
         if config.get("layout") != LAYOUT or not followed.is_watched():
             return None
         try:
-            work.need(
-                64 * _count(config, "node_count") + 64 * _count(config, "edge_count"), "the graph"
-            )
+            work.need(64 * sum(stored.counts(self.db, self.shadow)), "the graph")
             weighted = self.edges.weight is not None
             kept = stored.load(self.db, self.shadow, config["checksum"], weighted, work)
             return followed.update(kept, work) if kept else None

@@ -45,7 +45,9 @@ def test_a_node_is_found_by_another_name(nicknamed: Any) -> None:
     rows = search(nicknamed, QUERY, graph=graph()).rows
     assert rows[0].label == "APT29"
     assert rows[0].name_match == 1
-    assert rows[0].via.sentence() == "is named in the query, seed rank 1"
+    assert rows[0].via.sentence() == "is named in the query (midnight blizzard), seed rank 1"
+    by_label = search(nicknamed, "apt29", graph=graph()).rows[0]
+    assert by_label.via.sentence() == "is named in the query, seed rank 1"
     assert {row.label for row in rows} == {"APT29", "Kerberoasting", "Phishing"} | {
         *("Encrypt Sensitive Information", "User Training"),
     }

@@ -338,3 +338,17 @@ def test_a_condition_of_the_file_is_never_run(desk: Desk) -> None:
     desk.embed()
     desk.embed(where="id = 1")
     assert ran == []
+
+
+def test_what_is_left_out_is_known_after_a_rebuild_and_a_rename(desk: Desk) -> None:
+    desk.embed(where="year = 2001")
+    desk.conn.execute("INSERT INTO docs_vectors(docs_vectors) VALUES ('rebuild')")
+    desk.conn.execute("INSERT INTO docs_vectors(docs_vectors) VALUES ('integrity-check')")
+    assert left(desk) == (0, 40, "year = 2001")
+    desk.conn.execute("ALTER TABLE docs_vectors RENAME TO v")
+    desk.conn.execute("ALTER TABLE docs RENAME TO papers")
+    assert left(desk) == (0, 40, "year = 2001")
+    desk.embed(table="papers", name="v", where="year = 2002")
+    assert left(desk) == (0, 30, "year = 2002")
+    desk.embed("body", "year", table="papers", name="v", force=True, where="id < 3")
+    assert left(desk) == (0, 48, "id < 3")

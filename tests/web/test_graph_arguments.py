@@ -88,6 +88,9 @@ async def test_wrong_arguments_are_named(town: Any, parameters: str, message: st
     page = await instance.client.get(f"{PATH}?q=bread&{parameters}")
     assert page.status_code == 400
     assert 'role="alert"' in page.text
+    # The fault: the search box was empty, and the question had to be typed again.
+    assert 'name="q" value="bread"' in page.text
+    assert '/town/-/muninn/search?q=bread">' in page.text
 
 
 async def test_empty_parameters_are_as_if_not_given(town: Any) -> None:
@@ -106,7 +109,9 @@ async def test_the_form_keeps_what_was_set(town: Any) -> None:
     assert re.search(r'name="edge_types" value="taught" checked', page)
     assert '<option value="1" selected>' in page
     assert "id &gt; 0" in page
-    assert "node_types: baker · edge_types: taught · expand_hops: 1 · where: id &gt; 0" in page
+    said = "show only rows of type: baker · follow only relations of type: taught"
+    assert f"{said} · relations followed: 1 · show only rows where: id &gt; 0" in page
+    assert "node_types:" not in page
 
 
 async def test_explain_tells_the_stages(town: Any) -> None:
