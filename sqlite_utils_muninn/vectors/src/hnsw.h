@@ -210,6 +210,7 @@ typedef struct {
 } Ranked;
 void exact_distances(int metric, const float *rows, int64_t count, const float *query, int64_t d,
                      double *far);
+int64_t exact_room(int64_t count, int64_t d);
 int64_t exact_rank(Ranked *rows, int64_t count, double within, double beyond);
 
 /* snapshot.c */

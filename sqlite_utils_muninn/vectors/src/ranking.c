@@ -17,7 +17,8 @@ static double *exact(const Ranking *ranking)
         PyErr_SetString(PyExc_ValueError, "query and vectors do not fit together");
         return NULL;
     }
-    double *far = malloc((size_t)count * sizeof(double) + 1);
+    double *far =
+        malloc((size_t)exact_room(count, ranking->query_size / 4) * sizeof(double));
     if (far == NULL) {
         PyErr_NoMemory();
         return NULL;
