@@ -70,9 +70,7 @@ def test_sums_are_in_an_order_that_no_compiler_and_no_cpu_changes(dimensions: in
     squares = [in_lanes((row - query) ** 2) for row in rows]
     assert metric.distances("l2", matrix, matrix[0]).tolist() == squares
     lengths = [in_lanes(row * row) for row in rows]
-    cosines = [
-        dot / math.sqrt(length * dots[0]) for dot, length in zip(dots, lengths, strict=True)
-    ]
+    cosines = [dot / math.sqrt(length * dots[0]) for dot, length in zip(dots, lengths, strict=True)]
     expected = [1 - min(1.0, max(-1.0, cosine)) for cosine in cosines]
     assert metric.distances("cosine", matrix, matrix[0]).tolist() == expected
 
