@@ -27,7 +27,7 @@ from .engine import FLOATS, Graph, Search, Shape, shape_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .blob import Ids, Matrix
+    from .blob import Ids, Matrix, Packed
     from .options import GraphOptions
     from .saved import Saved
 
@@ -84,7 +84,7 @@ class Source(Protocol):
 class Proposal(NamedTuple):
     """What an index knows about a query."""
 
-    ids: Ids
+    ids: Packed
     """Candidates, whose vectors must be read."""
     rows: int
     """How many rows it knows besides those that changed."""
@@ -262,11 +262,11 @@ class Index:
         if found is None:
             return None
         if self.refused:
-            found = np.concatenate([found, self._not_in_graph(search, passing)])
+            found += self._not_in_graph(search, passing).tobytes()
         kept = len(self) - sum(id_ in self for id_ in changed)
         return Proposal(found, kept)
 
-    def _by_graph(self, search: Search, changed: set[int]) -> Ids | None:
+    def _by_graph(self, search: Search, changed: set[int]) -> Packed | None:
         count, narrowed = search.most, search.ids is not None or search.beyond > -math.inf
         if narrowed or not self.graph.linked or count is None:
             return None
@@ -314,5 +314,5 @@ def _is_too_coarse(source: Source, graph: Graph) -> bool:
 
 
 def _indistinct(graph: Graph, query: Matrix) -> int:
-    found = graph.search(query, 10, ef=1)
-    return 0 if found is None else len(found)
+    found = graph.search(query.tobytes(), 10, ef=1)
+    return 0 if found is None else len(found) // 8

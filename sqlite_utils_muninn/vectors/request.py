@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,11 +21,10 @@ _OPERATORS = ("=", "<", "<=", ">", ">=", "in")
 _MOST_PARAMETERS = 30_000
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """How many neighbours, among which rows, within which distances."""
 
-    count: int | None  # None: as many as the statement takes
+    most: int | None  # None: as many as the statement takes
     ef: int | None
     ids: Ids | None  # only these rows, sorted
     within: float  # the largest distance that is wanted
@@ -35,7 +33,7 @@ class Request:
     @property
     def is_empty(self) -> bool:
         """Whether no row can satisfy it."""
-        return self.count == 0 or math.isnan(self.within) or math.isnan(self.beyond)
+        return self.most == 0 or math.isnan(self.within) or math.isnan(self.beyond)
 
 
 def request(query: Query, owner: str) -> Request:

@@ -326,6 +326,11 @@ class Storage:
                 raise
             return self._read_slowly(ids)
 
+    def find(self, ids: bytes) -> tuple[bytes, bytes]:
+        """Those of `ids` (int64) that have a vector, and their vectors, in no particular order."""
+        found, matrix = self.read(np.frombuffer(ids, "<i8"))
+        return found.tobytes(), matrix.tobytes()
+
     def _read(self, ids: Ids) -> tuple[Ids, Matrix]:
         if self._finding is None:
             self._finding = (

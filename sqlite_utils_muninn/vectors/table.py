@@ -65,7 +65,7 @@ class HnswIndex(StoredTable):
     def new_row(self, rowid: int | None, values: Sequence[Any]) -> Row:
         """Check the vector; a row cannot be without one."""
         given = values[self.columns.index("vector")]
-        blob = None if given is NOCHANGE else self.vector(given).tobytes()
+        blob = None if given is NOCHANGE else self.vector(given)
         metadata = {c.name: values[self.columns.index(c.name)] for c in self.metadata}
         return Row(blob, {name: v for name, v in metadata.items() if v is not NOCHANGE})
 

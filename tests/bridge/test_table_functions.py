@@ -170,7 +170,7 @@ def test_columns_of_every_kind(conn: Any, column: Any, expected: list[Any]) -> N
         ((["\ud800"], [1]), "surrogates not allowed"),
         ((np.array([2**64 - 1], np.uint64), [1]), "does not fit"),
         ((object(), [1]), "not iterable"),
-        ((5, None), "one column at least must be there at once"),
+        ((5, None), "one column at least, or rowids, must be there at once"),
         ((2**70, [1]), "does not fit"),
         ((np.array(5), [1]), "has no SQLite type|not iterable"),
         (Rows(([1], [2]), rowids=1), "0 rowids for 1 rows"),
@@ -400,3 +400,6 @@ def test_one_column_says_how_many_rows_there_are(conn: Any, sqlite: Any) -> None
     attach(conn, [TableFunction("unsized", ("word",), (), lambda db: Rows((list,)))])
     with pytest.raises(sqlite.OperationalError, match="one column at least"):
         conn.execute("SELECT * FROM unsized").fetchall()
+    sized = Rows((lambda: ["a", "b"],), rowids=[5, 3])
+    attach(conn, [TableFunction("sized", ("word",), (), lambda db: sized)])
+    assert conn.execute("SELECT rowid, word FROM sized").fetchall() == [(5, "a"), (3, "b")]

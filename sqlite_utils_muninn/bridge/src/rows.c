@@ -273,6 +273,8 @@ static int is_integers(const Column *column)
     return 1;
 }
 
+#define UNKNOWN (-1) /* rows, before a column or the rowids have told */
+
 static int batch_read_rowids(Batch *batch, PyObject *source)
 {
     PyObject *rowids = PyObject_GetAttrString(source, "rowids");
@@ -286,6 +288,9 @@ static int batch_read_rowids(Batch *batch, PyObject *source)
     }
     int outcome = batch->rowids ? column_read(batch->rowids, rowids) : -1;
     Py_DECREF(rowids);
+    if (outcome == 0 && batch->rows == UNKNOWN) {
+        batch->rows = batch->rowids->length;
+    }
     if (outcome == 0 && batch->rowids->length != batch->rows) {
         PyErr_Format(PyExc_ValueError, "%zd rowids for %zd rows", batch->rowids->length,
                      batch->rows);
@@ -326,11 +331,7 @@ static int batch_read_columns(Batch *batch, PyObject *columns, int width)
             return -1;
         }
     }
-    if (width && first == NULL) {
-        PyErr_SetString(PyExc_ValueError, "one column at least must be there at once");
-        return -1;
-    }
-    batch->rows = first ? first->length : 0;
+    batch->rows = first ? first->length : width ? UNKNOWN : 0;
     return 0;
 }
 
@@ -373,6 +374,10 @@ int batch_read(Batch *batch, PyObject *source, int width)
     } else {
         PyErr_Format(PyExc_TypeError, "rows must be a tuple of columns or Rows, not %S",
                      Py_TYPE(source));
+        outcome = -1;
+    }
+    if (outcome == 0 && batch->rows == UNKNOWN) {
+        PyErr_SetString(PyExc_ValueError, "one column at least, or rowids, must be there at once");
         outcome = -1;
     }
     if (outcome < 0) {
