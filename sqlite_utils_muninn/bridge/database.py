@@ -38,8 +38,10 @@ class Database(_vtbridge.Database):
     Besides what is here it has (all from the compiled half) ``execute(sql, parameters=())``, which
     gives a list of tuples, ``check()``, which raises :class:`Interrupted` when the host wants to
     stop, ``filename(schema)``, ``read_only(schema)``, ``transaction_state(schema)``,
-    ``in_transaction``, ``changes``, ``total_changes``, ``last_insert_rowid``, ``sqlite_version``,
-    ``closed`` and ``last_error`` (the traceback of the last failed callback).
+    ``data_version(schema)``, ``in_transaction``, ``changes``, ``total_changes``,
+    ``last_insert_rowid``, ``sqlite_version``, ``closed`` and ``last_error`` (the traceback of the
+    last failed callback). The data version is another number wherever the schema's content may
+    be another than it was; None: none of it is being read, or it is being written.
 
     ``state`` is for rooms to keep their own things in, for as long as the connection is open.
     """

@@ -50,7 +50,11 @@ INTERRUPT, CONSTRAINT, CORRUPT = 9, 19, 267
 
 
 class Storage:
-    """One vector table's tables on one connection. It holds nothing of their content."""
+    """One vector table's tables on one connection.
+
+    It holds nothing of their content, but for the end of the log, with the data version that it
+    was read in: a look at that costs a tenth of a statement.
+    """
 
     def __init__(
         self, db: Database, schema: str, table: str, owner: str, dimensions: int | None = None
@@ -65,6 +69,8 @@ class Storage:
         self._finding: tuple[str, tuple[str, str, str]] | None = None
         self._named: str | None = None
         self._last = ""
+        self._position: Position | None = None
+        self._version: int | None = None
         self.last_seq = 0
         """The last log row that was written."""
 
@@ -195,6 +201,13 @@ class Storage:
 
     def position(self) -> Position | None:
         """The end of the log as this statement sees it; None if the log is damaged."""
+        version = self.db.data_version(self.schema)
+        if version is None or version != self._version:
+            self._position = self._read_position()
+            self._version = version
+        return self._position
+
+    def _read_position(self) -> Position | None:
         if self._named != self.table:  # it may have been renamed
             self._named = self.table
             self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"

@@ -47,6 +47,8 @@ enum {
     SQLITE_DONE = 101,
 };
 
+enum { SQLITE_TXN_READ = 1, SQLITE_FCNTL_DATA_VERSION = 35 };
+
 enum { SQLITE_INTEGER = 1, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL };
 
 enum {
@@ -178,6 +180,7 @@ struct sqlite3_module {
     R(123, int, blob_open,                                                                        \
       (sqlite3 *, const char *, const char *, const char *, int64_t, int, sqlite3_blob **))       \
     R(124, int, blob_read, (sqlite3_blob *, void *, int, int))                                    \
+    R(127, int, file_control, (sqlite3 *, const char *, int, void *))                             \
     R(137, void, result_error_nomem, (sqlite3_context *))                                         \
     R(146, void, result_error_code, (sqlite3_context *, int))                                     \
     R(162, int, create_function_v2,                                                               \
