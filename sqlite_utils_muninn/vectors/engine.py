@@ -71,8 +71,18 @@ class Search(NamedTuple):
     most: int | None  # neighbours; None: all that are near enough
     ef: int | None = None
     ids: Ids | None = None  # only these, sorted
-    within: float = math.inf
-    beyond: float = -math.inf
+    within: float = math.inf  # the largest distance that is wanted
+    beyond: float = -math.inf  # the smallest
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether not every distance will do."""
+        return self.within < math.inf or self.beyond > -math.inf
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row can satisfy it; bounds that cannot be compared with are NaN."""
+        return self.most == 0 or not self.within >= self.beyond
 
 
 @lru_cache(maxsize=64)
@@ -166,17 +176,8 @@ class Graph:
         self, query: Packed, count: int, ef: int | None = None, passing: Collection[int] = ()
     ) -> Packed | None:
         """Candidates for the `count` nearest, by the graph and a scan of what is not in it."""
-        core = self.core
-        living = core.nodes - core.dead
-        wanted = 8 * min(count, living - sum(map(core.has, passing)))
-        passed = _packed(passing)
-        # Dead nodes take places in sight.
-        sight = max(ef or self.ef(count), count) * core.nodes // max(1, living)
-        while True:
-            found = core.search(query, count, sight, self._trust, math.inf, -math.inf, passed, None)
-            if found is None or len(found) >= wanted or sight >= core.linked:
-                return found
-            sight *= 2
+        sight, passed = ef or self.ef(count), _packed(passing) if passing else b""
+        return self.core.search(query, count, sight, self._trust, math.inf, -math.inf, passed, None)
 
     def scan(self, search: Search, passing: Collection[int] = ()) -> Packed | None:
         """All ids that may belong to what is searched for, by looking at each."""

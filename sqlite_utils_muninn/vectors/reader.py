@@ -13,7 +13,7 @@ from .blob import FLOAT32, INT64, Ids
 from .engine import Search
 from .index import Index, Position, Proposal
 from .metric import NUMBERS, Distances
-from .shared import shared_index, transactions
+from .shared import connection, shared_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,6 @@ class Reader:
         All that qualify are considered, unless a neighbour graph chooses: that is where the search
         is for a limited number and names no condition.
         """
-        self.forget()
         if search.most == 0 or (search.ids is not None and len(search.ids) <= PICKED):
             ids = b"" if search.ids is None else search.ids.tobytes()
             return self._rank(search, *self.storage.find(ids))
@@ -72,7 +71,8 @@ class Reader:
         return self._scan(search) if found is None else found
 
     def _ask_indexes(self, position: Position, search: Search) -> Ranked | None:
-        transaction = transactions(self.storage.db).get((self.storage.schema, self.storage.id))
+        open_ = connection(self.storage.db).transactions
+        transaction = open_.get((self.storage.schema, self.storage.id)) if open_ else None
         if transaction is None or not transaction.wrote:
             return self._ask(self.index(), position, search, advance=True)
         # What this connection has not committed must not reach an index that others use. A few
@@ -105,6 +105,8 @@ class Reader:
             found, vectors = found + mine, vectors + of_mine
             present += len(mine) // 8
         ranked = self._rank(search, found, vectors)
+        if len(ranked[0]) == search.most:
+            return ranked
         # A graph may fail to reach rows that are there; then they are all looked at.
         return ranked if len(ranked[0]) >= _least(search, present) else None
 
@@ -193,8 +195,8 @@ def _only(search: Search, changed: set[int]) -> Ids:
 
 def _least(search: Search, present: int) -> int:
     """How many rows must have been found, where a graph has searched."""
-    bounded = search.ids is not None or search.within < math.inf or search.beyond > -math.inf
-    return 0 if search.most is None or bounded else min(search.most, present)
+    narrowed = search.ids is not None or search.is_bounded
+    return 0 if search.most is None or narrowed else min(search.most, present)
 
 
 def _merge(parts: list[Ranked], count: int | None) -> Ranked:

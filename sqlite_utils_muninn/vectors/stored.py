@@ -11,10 +11,9 @@ import numpy as np
 from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
 from . import maintenance, saving
 from .blob import Ids, Matrix, Packed, vector
-from .engine import Search
 from .options import SHADOW
 from .reader import Answer, Ranked, Reader
-from .request import BOUNDS, Request, condition, request, rowids
+from .request import BOUNDS, condition, request, rowids
 from .shared import Transaction, connection, transactions
 from .storage import CORRUPT, Storage
 from .writable import Writable
@@ -22,6 +21,7 @@ from .writable import Writable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .engine import Search
     from .options import Column, GraphOptions
 
 SCANNED = 256  # rows of a full scan read at a time
@@ -82,14 +82,14 @@ class StoredTable(Writable):
         return self._all(query)
 
     def _search(self, query: Query) -> Rows | Iterator[Rows]:
-        wanted = request(query, self.owner)
         probe = self.probe(query)
-        if probe is None or wanted.is_empty:
+        search = request(query, self.owner, probe or b"")
+        if probe is None or search.is_empty:
             return iter(())
-        answer = self.answers(wanted, probe, query)
+        answer = self.answers(search, query)
         if isinstance(answer, tuple):
-            return self.rows(*_near_enough(answer, wanted.within), query)
-        return self._streamed(answer, wanted.within, query)
+            return self.rows(*_near_enough(answer, search.within), query)
+        return self._streamed(answer, search.within, query)
 
     def _streamed(self, answer: Iterator[Ranked], within: float, query: Query) -> Iterator[Rows]:
         for ranked in answer:
@@ -99,22 +99,20 @@ class StoredTable(Writable):
             if len(ids) < len(ranked[0]):
                 return
 
-    def answers(self, wanted: Request, probe: Packed, query: Query) -> Answer:
+    def answers(self, search: Search, query: Query) -> Answer:
         """Ranked rows."""
-        most, ef, _, within, beyond = wanted
-        allowed = self.allowed(wanted, query)
-        bounded = within < math.inf or beyond > -math.inf
-        if allowed is None and most is None and not bounded:
-            return self.reader.stream(probe, ef)
-        return self.reader.find(Search(probe, most, ef, allowed, within, beyond))
+        search = self.narrowed(search, query)
+        if search.most is None and search.ids is None and not search.is_bounded:
+            return self.reader.stream(search.query, search.ef)
+        return self.reader.find(search)
 
-    def allowed(self, wanted: Request, query: Query) -> Ids | None:
-        """The rows named by `rowid IN` and by conditions on metadata columns."""
-        where = condition(query, self.metadata)
+    def narrowed(self, search: Search, query: Query) -> Search:
+        """A search among the rows that conditions on metadata columns leave."""
+        where = condition(query, self.metadata) if self.metadata else None
         if where is None:
-            return wanted.ids
+            return search
         ids = self.storage.ids(*where)
-        return ids if wanted.ids is None else ids[np.isin(ids, wanted.ids)]
+        return search._replace(ids=ids if search.ids is None else ids[np.isin(ids, search.ids)])
 
     def probe(self, query: Query) -> Packed | None:
         """The vector that a query searches for; None for MATCH NULL."""
@@ -146,9 +144,7 @@ class StoredTable(Writable):
         """All columns of some rows."""
         columns: list[Any] = [None] * len(self.columns)
         places, given = self.places, query.constraints
-        if distances is None:
-            self.reader.forget()
-        else:
+        if distances is not None:
             columns[places["distance"]] = distances
         columns[places["k"]] = given.get("k =")
         columns[places["ef_search"]] = given.get("ef_search =")

@@ -53,6 +53,8 @@ class HnswIndex(StoredTable):
 
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
         """Vectors and metadata."""
+        if not self.metadata:
+            return super().values(ids, query)
         names = [c.name for c in self.metadata if self.reads(query, c.name)]
         if not names:
             return super().values(ids, query)

@@ -23,8 +23,8 @@ from .texts import TextRows
 if TYPE_CHECKING:
     from ..bridge import Database, Query
     from .blob import Ids, Packed
+    from .engine import Search
     from .reader import Answer, Ranked
-    from .request import Request
     from .source import Source
 
 
@@ -117,29 +117,27 @@ class HnswText(TextRows):
             raise ValueError(f"{TEXT}: MATCH wants text, got a blob of {len(value)} bytes")
         return self.embedder().query(str(value)).tobytes()
 
-    def answers(self, wanted: Request, probe: Packed, query: Query) -> Answer:
+    def answers(self, search: Search, query: Query) -> Answer:
         """Ranked rows; those of another table as they were embedded."""
         source = self.source()
         if source is None:
-            return self._ranked(wanted, probe, query)
-        if wanted.most is None:
-            parts = batches(self._ranked(wanted, probe, query))
+            return self._ranked(search, query)
+        if search.most is None:
+            parts = batches(self._ranked(search, query))
             return (self._present(source, ranked) for ranked in parts)
-        return self._first_present(source, wanted, wanted.most, probe, query)
+        return self._first_present(source, search, search.most, query)
 
-    def _ranked(self, wanted: Request, probe: Packed, query: Query) -> Answer:
+    def _ranked(self, search: Search, query: Query) -> Answer:
         if self.best:
-            return self.best.answers(wanted, self.allowed(wanted, query), probe)
-        return super().answers(wanted, probe, query)
+            return self.best.answers(self.narrowed(search, query))
+        return super().answers(search, query)
 
-    def _first_present(
-        self, source: Source, wanted: Request, most: int, probe: Packed, query: Query
-    ) -> Ranked:
+    def _first_present(self, source: Source, search: Search, most: int, query: Query) -> Ranked:
         """As many as wanted: a few more are asked for, and only if that is not enough, all."""
         ids, far = np.empty(0, np.int64), np.empty(0)
         for count in (most + 10, None):
             ids, far, asked = ids[:0], far[:0], 0
-            for ranked in batches(self._ranked(wanted._replace(most=count), probe, query)):
+            for ranked in batches(self._ranked(search._replace(most=count), query)):
                 asked += len(ranked[0])
                 there = self._present(source, ranked)
                 ids, far = np.concatenate([ids, there[0]]), np.concatenate([far, there[1]])

@@ -167,7 +167,7 @@ int graph_make_room(Graph *graph, int64_t count);
 int64_t graph_bytes(const Graph *graph);
 int32_t node_of(const Graph *graph, int64_t id); /* NOBODY: it is not there */
 void places_look(const Graph *graph, int64_t id);
-void node_pass(Graph *graph, int64_t id, int passed);
+int node_pass(Graph *graph, int64_t id, int passed);
 void note_largest(Graph *graph, int32_t node);
 int places_make(Graph *graph, int64_t count);
 void places_put(Graph *graph, int32_t node);
