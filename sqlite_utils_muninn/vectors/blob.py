@@ -24,27 +24,25 @@ def vector(value: object, dimensions: int, owner: str) -> bytes:
     `owner` begins the error text: the function or table that was handed the value.
     Raises ValueError when it is not a vector, not of that size, or not finite.
     """
-    if isinstance(value, str):
-        blob = _from_json(value, owner)
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        blob = bytes(value)
-    else:
-        raise ValueError(
-            f"{owner}: a vector must be a blob of float32 or a JSON array, got {_kind(value)}"
-        )
-    size = dimensions * FLOAT32.itemsize
-    if len(blob) % FLOAT32.itemsize:
-        raise ValueError(
-            f"{owner}: expected {dimensions}-dim vector, a blob of {size} bytes, "
-            f"got {len(blob)} bytes"
-        )
-    if len(blob) != size:
-        raise ValueError(
-            f"{owner}: expected {dimensions}-dim vector, got {len(blob) // FLOAT32.itemsize}"
-        )
+    blob = value if isinstance(value, bytes) else _as_blob(value, owner)
+    if len(blob) != 4 * dimensions:
+        expected = f"{owner}: expected {dimensions}-dim vector"
+        if len(blob) % 4:
+            raise ValueError(f"{expected}, a blob of {4 * dimensions} bytes, got {len(blob)} bytes")
+        raise ValueError(f"{expected}, got {len(blob) // 4}")
     if not _hnsw.is_finite(blob):
         raise ValueError(f"{owner}: a vector must not hold NaN or infinity")
     return blob
+
+
+def _as_blob(value: object, owner: str) -> bytes:
+    if isinstance(value, str):
+        return _from_json(value, owner)
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise ValueError(
+        f"{owner}: a vector must be a blob of float32 or a JSON array, got {_kind(value)}"
+    )
 
 
 def _from_json(text: str, owner: str) -> bytes:

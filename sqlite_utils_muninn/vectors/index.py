@@ -260,10 +260,10 @@ class Index:
             return None
         query, most, ef, only, _, beyond = search
         graph, rows = self.graph, len(self)
-        narrowed, found = only is not None or beyond > -math.inf, None
-        if not narrowed and most is not None and graph.core.linked:
-            if most <= min(MOST_FROM_GRAPH, rows // 4):
-                found = graph.search(query, most, ef, changed)
+        by_graph = graph.core.linked and only is None and beyond == -math.inf
+        found = None
+        if by_graph and most is not None and most <= min(MOST_FROM_GRAPH, rows // 4):
+            found = graph.search(query, most, ef, changed)
         if found is None:
             found = graph.scan(search, changed)
         if found is None:

@@ -74,7 +74,8 @@ class Reader:
         open_ = connection(self.storage.db).transactions
         transaction = open_.get((self.storage.schema, self.storage.id)) if open_ else None
         if transaction is None or not transaction.wrote:
-            return self._ask(self.index(), position, search, advance=True)
+            index = shared_index(self.storage, self.options)
+            return self._ask(index, position, search, advance=True)
         # What this connection has not committed must not reach an index that others use. A few
         # changes are looked up; after many, the transaction gets an index of its own.
         if transaction.index is None:
@@ -111,20 +112,16 @@ class Reader:
         return ranked if len(ranked[0]) >= _least(search, present) else None
 
     def _rank(self, search: Search, ids: Packed, vectors: Packed) -> Ranked:
-        """Put in order the rows that qualify."""
-        ranked, places = self._in_order(search, ids, vectors)
-        self._ranked = ranked[0], vectors, places
-        return ranked
-
-    def _in_order(self, search: Search, ids: Packed, vectors: Packed) -> tuple[Ranked, Packed]:
-        """The rows that qualify, by distance and then rowid, and where they stood.
+        """Put in order the rows that qualify, by distance and then rowid.
 
         NaN, of a damaged vector, drops out.
         """
         query, most, _, _, within, beyond = search
         most = len(ids) // 8 if most is None else most
         found, far, places = _hnsw.rank(self._metric, query, ids, vectors, most, within, beyond)
-        return (np.frombuffer(found, INT64), np.frombuffer(far, FLOAT64)), places
+        ranked = np.frombuffer(found, INT64), np.frombuffer(far, FLOAT64)
+        self._ranked = ranked[0], vectors, places
+        return ranked
 
     def take(self, ids: Ids) -> Callable[[], Matrix] | None:
         """What gives the vectors of rows that the running statement has just ranked, in order.
@@ -146,12 +143,11 @@ class Reader:
         return self._scan(Search(query, count, beyond=beyond))
 
     def _scan(self, search: Search) -> Ranked:
-        self.forget()
         parts = []
         for ids, matrix in self.storage.blocks():
             keep = slice(None) if search.ids is None else np.isin(ids, search.ids)
-            part = self._in_order(search, ids[keep].tobytes(), matrix[keep].tobytes())
-            parts.append(part[0])
+            parts.append(self._rank(search, ids[keep].tobytes(), matrix[keep].tobytes()))
+        self.forget()
         return _merge(parts, search.most)
 
     def stream(self, query: Packed, ef: int | None = None) -> Iterator[Ranked]:

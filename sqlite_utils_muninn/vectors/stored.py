@@ -88,7 +88,8 @@ class StoredTable(Writable):
             return iter(())
         answer = self.answers(search, query)
         if isinstance(answer, tuple):
-            return self.rows(*_near_enough(answer, search.within), query)
+            ranked = answer if search.within == math.inf else _near_enough(answer, search.within)
+            return self.rows(*ranked, query)
         return self._streamed(answer, search.within, query)
 
     def _streamed(self, answer: Iterator[Ranked], within: float, query: Query) -> Iterator[Rows]:
@@ -117,7 +118,7 @@ class StoredTable(Writable):
     def probe(self, query: Query) -> Packed | None:
         """The vector that a query searches for; None for MATCH NULL."""
         value = query.constraints["vector match"]
-        return None if value is None else self.vector(value)
+        return None if value is None else vector(value, self.storage.dimensions, self.owner)
 
     def vector(self, value: object) -> Packed:
         """Check a vector that was given."""

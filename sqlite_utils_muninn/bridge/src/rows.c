@@ -203,7 +203,8 @@ static int column_read(Column *column, PyObject *source)
     if (source == Py_None || PyLong_Check(source) || PyFloat_Check(source)) {
         return column_from_value(column, source);
     }
-    PyObject *capsule = PyObject_GetAttrString(source, "__array_struct__");
+    PyObject *name = interned(NAME_ARRAY);
+    PyObject *capsule = name ? PyObject_GetAttr(source, name) : NULL;
     if (capsule == NULL) {
         PyErr_Clear();
         return column_from_sequence(column, source);
@@ -277,7 +278,8 @@ static int is_integers(const Column *column)
 
 static int batch_read_rowids(Batch *batch, PyObject *source)
 {
-    PyObject *rowids = PyObject_GetAttrString(source, "rowids");
+    PyObject *name = interned(NAME_ROWIDS);
+    PyObject *rowids = name ? PyObject_GetAttr(source, name) : NULL;
     if (rowids == NULL || rowids == Py_None) {
         Py_XDECREF(rowids);
         return rowids ? 0 : -1;
@@ -365,7 +367,8 @@ int batch_read(Batch *batch, PyObject *source, int width)
     if (PyTuple_Check(source)) {
         outcome = batch_read_columns(batch, source, width);
     } else if (PyObject_IsInstance(source, python.rows) == 1) {
-        PyObject *given = PyObject_GetAttrString(source, "columns");
+        PyObject *name = interned(NAME_COLUMNS);
+        PyObject *given = name ? PyObject_GetAttr(source, name) : NULL;
         PyObject *columns = given ? PySequence_Tuple(given) : NULL;
         outcome = columns ? batch_read_columns(batch, columns, width) : -1;
         Py_XDECREF(given);
