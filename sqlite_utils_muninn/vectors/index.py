@@ -259,8 +259,9 @@ class Index:
         if len(self.refused) > MOST_REFUSED:
             return None
         query, most, ef, only, _, beyond = search
-        graph, rows = self.graph, len(self)
-        by_graph = graph.core.linked and only is None and beyond == -math.inf
+        graph, core = self.graph, self.graph.core
+        rows = core.nodes - core.dead + len(self.refused)
+        by_graph = core.linked and only is None and beyond == -math.inf
         found = None
         if by_graph and most is not None and most <= min(MOST_FROM_GRAPH, rows // 4):
             found = graph.search(query, most, ef, changed)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .options import Column
 
 BOUNDS = ("distance <", "distance <=", "distance >", "distance >=")
+_PLAIN = frozenset({"vector match", "content match", "k =", "ef_search ="})
 _OPERATORS = ("=", "<", "<=", ">", ">=", "in")
 _MOST_PARAMETERS = 30_000
 
@@ -33,11 +34,12 @@ def request(query: Query, owner: str, probe: Packed) -> Search:
         k = _whole(owner, "k", given["k ="], 0)
         most = k if most is None else min(k, most)
     ef = _whole(owner, "ef_search", given["ef_search ="], 1) if "ef_search =" in given else None
-    within, beyond = math.inf, -math.inf
-    if not given.keys().isdisjoint(BOUNDS):
+    ids, within, beyond = None, math.inf, -math.inf
+    if not given.keys() <= _PLAIN:
+        ids = _ids(given)
         within = min(_bounds(given, "distance <", "distance <="), default=within)
         beyond = max(_bounds(given, "distance >", "distance >="), default=beyond)
-    return Search(probe, most, ef, _ids(given), within, beyond)
+    return Search(probe, most, ef, ids, within, beyond)
 
 
 def _ids(given: Mapping[str, Any]) -> Ids | None:

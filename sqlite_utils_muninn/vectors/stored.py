@@ -149,18 +149,17 @@ class StoredTable(Writable):
             columns[places["distance"]] = distances
         columns[places["k"]] = given.get("k =")
         columns[places["ef_search"]] = given.get("ef_search =")
+        if self.reads(query, "vector"):
+            # SQLite counts a column as read that only MATCH names: it is made when asked for.
+            columns[places["vector"]] = self.reader.take(ids) or partial(self.blobs, ids)
         for name, values in self.values(ids, query).items():
             columns[places[name]] = values
         self.reader.forget()
         return Rows(columns, ids)
 
-    def values(self, ids: Ids, query: Query) -> dict[str, Any]:
+    def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
         """The values of further columns, those that the query reads."""
-        if not self.reads(query, "vector"):
-            return {}
-        # SQLite counts a column as read that only MATCH names: it is made when it is asked for.
-        ranked = self.reader.take(ids)
-        return {"vector": partial(self.blobs, ids) if ranked is None else ranked}
+        raise NotImplementedError
 
     def reads(self, query: Query, column: str) -> bool:
         """Whether a query reads a column (SQLite counts those from the 64th on together)."""

@@ -166,8 +166,8 @@ class HnswText(TextRows):
         return ids[mask], far[mask]
 
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
-        """Texts, vectors, metadata, and which texts were cut."""
-        columns = {} if self.best else super().values(ids, query)
+        """Texts, metadata, and which texts were cut; of passages also the vectors."""
+        columns: dict[str, list[Any]] = {}
         names = [c.name for c in self.metadata if self.reads(query, c.name)]
         if self.reads(query, "truncated"):
             names.append("truncated")
