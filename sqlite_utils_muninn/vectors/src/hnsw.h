@@ -195,7 +195,16 @@ void collect_among(const Graph *graph, const Probe *probe, const int64_t *ids, i
 void collector_start(Collector *collector, const Graph *graph, const Probe *probe, int64_t wanted,
                      const double *bounds /* within, beyond */);
 void set_limit(Collector *collector);
-void collector_add(Collector *collector, float far, int32_t node);
+void collector_look(Collector *collector, float far, int32_t node);
+
+/* Most nodes are ruled out by one comparison. */
+static inline void collector_add(Collector *collector, float far, int32_t node)
+{
+    if (!(far > collector->limit)) {
+        collector_look(collector, far, node);
+    }
+}
+
 int collector_finish(Collector *collector);
 void collector_free(Collector *collector);
 
