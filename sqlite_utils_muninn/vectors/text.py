@@ -139,13 +139,14 @@ class HnswText(TextRows):
             ids, far, asked = ids[:0], far[:0], 0
             for ranked in batches(self._ranked(search._replace(most=count), query)):
                 asked += len(ranked[0])
-                there = self._present(source, ranked)
-                ids, far = np.concatenate([ids, there[0]]), np.concatenate([far, there[1]])
-                if len(ids) >= most:
-                    break
-            if len(ids) >= most or (count is not None and asked < count):
+                for part in _parts(ranked, most):
+                    there = self._present(source, part)
+                    ids, far = np.concatenate([ids, there[0]]), np.concatenate([far, there[1]])
+                    if len(ids) >= most:
+                        return ids[:most], far[:most]
+            if count is not None and asked < count:
                 break
-        return ids[:most], far[:most]
+        return ids, far
 
     def _present(self, source: Source, ranked: Ranked) -> Ranked:
         """Leave out rows that the source has no longer, or with another text.
@@ -201,3 +202,10 @@ class HnswText(TextRows):
                 for id_ in ids.tolist()
             ]
         return columns
+
+
+def _parts(ranked: Ranked, first: int) -> list[Ranked]:
+    """The first rows, and the others if there are any: mostly those need not be looked at."""
+    ids, far = ranked
+    parts = [(ids[:first], far[:first]), (ids[first:], far[first:])]
+    return parts if len(ids) > first else parts[:1]
