@@ -38,8 +38,15 @@ class Database(_vtbridge.Database):
     Besides what is here it has (all from the compiled half) ``execute(sql, parameters=())``, which
     gives a list of tuples, ``check()``, which raises :class:`Interrupted` when the host wants to
     stop, ``filename(schema)``, ``read_only(schema)``, ``transaction_state(schema)``,
-    ``in_transaction``, ``changes``, ``total_changes``, ``last_insert_rowid``, ``sqlite_version``,
-    ``closed`` and ``last_error`` (the traceback of the last failed callback).
+    ``data_version(schema)``, ``in_transaction``, ``changes``, ``total_changes``,
+    ``last_insert_rowid``, ``sqlite_version``, ``closed`` and ``last_error`` (the traceback of the
+    last failed callback). The data version is another number wherever the schema's content may
+    be another than it was; None: none of it is being read, or it is being written.
+
+    ``read_blobs(sql, keys, size)`` reads blobs of ``size`` bytes by key, many in one call: ``sql``
+    is run with each of ``keys`` (int64, one behind the other) and finds one row at most, with one
+    column. It gives the keys that have a row, and their blobs, as bytes in the same order, and
+    raises TypeError where a value is no blob of that size.
 
     ``state`` is for rooms to keep their own things in, for as long as the connection is open.
     """
@@ -68,18 +75,6 @@ class Database(_vtbridge.Database):
 
         found = self.read_columns(sql, parameters, tuple(kinds), dictionary, limit)
         return tuple(c if isinstance(c, list) else np.asarray(c) for c in found)
-
-    def blobs(self, sql: str, keys: Any, size: int) -> tuple[Any, bytes]:
-        """Read blobs of ``size`` bytes by key, as one call.
-
-        ``sql`` is run with each of ``keys`` (an int64 array) and finds one row at most, with one
-        column. Gives an int64 array of the keys that have a row, and their blobs together, in the
-        same order. Raises TypeError where a value is no blob of that size.
-        """
-        import numpy as np
-
-        found, data = self.read_blobs(sql, np.asarray(keys, "<i8").tobytes(), size)
-        return np.frombuffer(found, "<i8"), data
 
     def load_library(self, path: str | Path, entry_point: str) -> None:
         """Put another SQLite extension on this connection.

@@ -38,9 +38,9 @@ class Pointer:
 class Rows:
     """A batch of rows by column: numpy arrays or lists of equal length.
 
-    A two-dimensional float32 array is a column of blobs. A callable is a column that is made when
-    SQLite first reads it; one column at least must be there at once. ``rowids`` are 1, 2, ... where
-    left out.
+    A two-dimensional float32 array is a column of blobs. None or a number is a column that has it
+    in every row, and a callable one that is made when SQLite first reads it; one column at least,
+    or ``rowids``, must be there at once. Those are 1, 2, ... where left out.
     """
 
     __slots__ = ("columns", "rowids")

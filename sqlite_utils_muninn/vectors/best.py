@@ -10,10 +10,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .blob import Ids, Matrix
+    from .blob import Packed
+    from .engine import Search
     from .passages import Passages, Span
-    from .reader import Ranked, Reader
-    from .request import Request
+    from .reader import Answer, Ranked, Reader
 
 _MORE = 4  # times as many passages are asked for as would do if each were of another row
 
@@ -27,28 +27,31 @@ class BestPassages:
         self.found: dict[int, tuple[int, Span]] = {}
         """The best passage, its id and place, of each row that was answered last."""
 
-    def answers(self, wanted: Request, allowed: Ids | None, probe: Matrix) -> Iterator[Ranked]:
-        """Batches of ranked rows; `allowed`: none but these."""
-        if allowed is None and wanted.count is not None and wanted.beyond == -math.inf:
-            yield self._first(probe, wanted.count, wanted.ef)
-            return
+    def answers(self, search: Search) -> Answer:
+        """Ranked rows."""
+        query, most, ef, only, _, beyond = search
+        if only is None and most is not None and beyond == -math.inf:
+            return self._first(query, most, ef)
+        return self._batches(search)
+
+    def _batches(self, search: Search) -> Iterator[Ranked]:
         seen: dict[int, tuple[int, Span]] = {}
-        for part in self._all(wanted, allowed, probe):
+        for part in self._all(search):
             ids, far = self._rows(part, seen)
-            kept = far >= wanted.beyond
+            kept = far >= search.beyond
             self.found = seen
-            yield ids[kept][: wanted.count], far[kept][: wanted.count]
+            yield ids[kept][: search.most], far[kept][: search.most]
 
-    def _all(self, wanted: Request, allowed: Ids | None, probe: Matrix) -> Iterator[Ranked]:
+    def _all(self, search: Search) -> Iterator[Ranked]:
         """Every passage that may count, nearest first."""
-        if allowed is not None:
-            yield self.reader.among(probe, self.passages.ids_of(allowed))
-        elif wanted.count is not None or wanted.beyond > -math.inf:
-            yield self.reader.scan(probe)
+        if search.ids is not None:
+            yield self.reader.among(search.query, self.passages.ids_of(search.ids))
+        elif search.most is not None or search.beyond > -math.inf:
+            yield self.reader.scan(search.query)
         else:
-            yield from self.reader.stream(probe, wanted.ef)
+            yield from self.reader.stream(search.query, search.ef)
 
-    def _first(self, probe: Matrix, count: int, ef: int | None) -> Ranked:
+    def _first(self, probe: Packed, count: int, ef: int | None) -> Ranked:
         """The `count` nearest rows: as many passages are looked at as that takes."""
         asked = _MORE * count
         while True:

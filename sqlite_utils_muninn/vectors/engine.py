@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from . import _hnsw, metric
-from .blob import FLOAT32, INT64
 from .options import COSINE, INNER_PRODUCT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from .blob import Ids, Matrix
+    from .blob import Ids, Matrix, Packed
     from .options import GraphOptions
 
 BYTES, FLOATS = 0, 1  # what a coordinate is kept in
@@ -68,12 +67,22 @@ def shape_for(matrix: Matrix, kind: str) -> Shape:
 class Search(NamedTuple):
     """What is searched for. Distances are those of the metric."""
 
-    query: Matrix
+    query: Packed
     most: int | None  # neighbours; None: all that are near enough
     ef: int | None = None
     ids: Ids | None = None  # only these, sorted
-    within: float = math.inf
-    beyond: float = -math.inf
+    within: float = math.inf  # the largest distance that is wanted
+    beyond: float = -math.inf  # the smallest
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether not every distance will do."""
+        return self.within < math.inf or self.beyond > -math.inf
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row can satisfy it; bounds that cannot be compared with are NaN."""
+        return self.most == 0 or not self.within >= self.beyond
 
 
 @lru_cache(maxsize=64)
@@ -164,27 +173,16 @@ class Graph:
     # ---- Searching: candidates, nearest first; None where the query cannot be compared ----
 
     def search(
-        self, query: Matrix, count: int, ef: int | None = None, passing: Collection[int] = ()
-    ) -> Ids | None:
+        self, query: Packed, count: int, ef: int | None = None, passing: Collection[int] = ()
+    ) -> Packed | None:
         """Candidates for the `count` nearest, by the graph and a scan of what is not in it."""
-        core = self.core
-        living = core.nodes - core.dead
-        wanted = min(count, living - sum(map(core.has, passing)))
-        raw, passed = np.asarray(query, FLOAT32).tobytes(), _packed(passing)
-        # Dead nodes take places in sight.
-        sight = max(ef or self.ef(count), count) * core.nodes // max(1, living)
-        while True:
-            found = core.search(raw, count, sight, self._trust, math.inf, -math.inf, passed, None)
-            if found is None:
-                return None
-            if len(found) >= 8 * wanted or sight >= core.linked:
-                return np.frombuffer(found, INT64)
-            sight *= 2
+        sight, passed = ef or self.ef(count), _packed(passing) if passing else b""
+        return self.core.search(query, count, sight, self._trust, math.inf, -math.inf, passed, None)
 
-    def scan(self, search: Search, passing: Collection[int] = ()) -> Ids | None:
+    def scan(self, search: Search, passing: Collection[int] = ()) -> Packed | None:
         """All ids that may belong to what is searched for, by looking at each."""
-        found = self.core.search(
-            np.ascontiguousarray(search.query, "<f4").tobytes(),
+        return self.core.search(
+            search.query,
             self.core.nodes if search.most is None else search.most,
             0,
             1.0,
@@ -193,7 +191,6 @@ class Graph:
             _packed(passing),
             None if search.ids is None else search.ids.tobytes(),
         )
-        return None if found is None else np.frombuffer(found, "<i8")
 
     def _bound(self, distance: float) -> float:
         """A distance as the engine measures it."""

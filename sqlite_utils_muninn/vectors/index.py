@@ -27,7 +27,7 @@ from .engine import FLOATS, Graph, Search, Shape, shape_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .blob import Ids, Matrix
+    from .blob import Ids, Matrix, Packed
     from .options import GraphOptions
     from .saved import Saved
 
@@ -84,7 +84,7 @@ class Source(Protocol):
 class Proposal(NamedTuple):
     """What an index knows about a query."""
 
-    ids: Ids
+    ids: Packed
     """Candidates, whose vectors must be read."""
     rows: int
     """How many rows it knows besides those that changed."""
@@ -140,6 +140,9 @@ class Index:
 
         With `advance` the index is brought to `position` first, if it is behind or elsewhere.
         """
+        if self.position == position:  # the rule
+            self._misses = 0
+            return set()
         changed = self._difference(source, position)
         if changed is None:
             self._misses += 1
@@ -159,7 +162,7 @@ class Index:
         if mine is None:
             return None
         if mine.seq == position.seq:
-            return set() if mine == position else None
+            return None  # it would be the same position
         if mine.seq > position.seq:
             return self._since(position)
         changes = self._changes(source, mine, position, len(self))
@@ -255,28 +258,26 @@ class Index:
         """Candidates among all ids but `changed`; None where each row must be looked at."""
         if len(self.refused) > MOST_REFUSED:
             return None
-        graph, passing = self.graph, changed & self.refused
-        found = self._by_graph(search, changed)
+        query, most, ef, only, _, beyond = search
+        graph, core = self.graph, self.graph.core
+        rows = core.nodes - core.dead + len(self.refused)
+        by_graph = core.linked and only is None and beyond == -math.inf
+        found = None
+        if by_graph and most is not None and most <= min(MOST_FROM_GRAPH, rows // 4):
+            found = graph.search(query, most, ef, changed)
         if found is None:
             found = graph.scan(search, changed)
         if found is None:
             return None
         if self.refused:
-            found = np.concatenate([found, self._not_in_graph(search, passing)])
-        kept = len(self) - sum(id_ in self for id_ in changed)
-        return Proposal(found, kept)
+            found += self._not_in_graph(only, changed).tobytes()
+        if changed:
+            rows -= sum(id_ in self for id_ in changed)
+        return Proposal(found, rows)
 
-    def _by_graph(self, search: Search, changed: set[int]) -> Ids | None:
-        count, narrowed = search.most, search.ids is not None or search.beyond > -math.inf
-        if narrowed or not self.graph.linked or count is None:
-            return None
-        if count > min(MOST_FROM_GRAPH, len(self) // 4):
-            return None
-        return self.graph.search(search.query, count, search.ef, changed)
-
-    def _not_in_graph(self, search: Search, passing: set[int]) -> Ids:
-        ids = np.array(sorted(self.refused - passing), dtype=np.int64)
-        return ids if search.ids is None else ids[np.isin(ids, search.ids)]
+    def _not_in_graph(self, only: Ids | None, changed: set[int]) -> Ids:
+        ids = np.array(sorted(self.refused - changed), dtype=np.int64)
+        return ids if only is None else ids[np.isin(ids, only)]
 
     def __contains__(self, id_: int) -> bool:
         return id_ in self.graph or id_ in self.refused
@@ -314,5 +315,5 @@ def _is_too_coarse(source: Source, graph: Graph) -> bool:
 
 
 def _indistinct(graph: Graph, query: Matrix) -> int:
-    found = graph.search(query, 10, ef=1)
-    return 0 if found is None else len(found)
+    found = graph.search(query.tobytes(), 10, ef=1)
+    return 0 if found is None else len(found) // 8

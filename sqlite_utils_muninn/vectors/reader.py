@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
 from . import _hnsw
-from .blob import INT64, Ids
+from .blob import FLOAT32, INT64, Ids
 from .engine import Search
 from .index import Index, Position, Proposal
 from .metric import NUMBERS, Distances
-from .shared import shared_index, transactions
+from .shared import connection, shared_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from .blob import Matrix
+    from .blob import Matrix, Packed
     from .options import GraphOptions
     from .storage import Storage
 
 Ranked = tuple[Ids, Distances]
+Answer = Union[Ranked, "Iterator[Ranked]"]
+"""Ranked rows: all at once, or in batches."""
 FLOAT64 = np.dtype(np.float64)
 
 FIRST_BATCHES = (20, 200, 2_000)  # rows ranked for a statement that does not say its LIMIT
 BATCH = 1024
-_NOBODY: Ids = np.empty(0, np.int64)
 REREAD = 1_000  # ids that are rather read one by one than an index brought up to date
 PICKED = 32  # rows that are rather read at once than first compared coarsely
 SCATTERED = 2_000  # rows that are rather read one by one than all in passing, or a third of all
@@ -38,7 +40,8 @@ class Reader:
     def __init__(self, storage: Storage, options: GraphOptions) -> None:
         self.storage = storage
         self.options = options
-        self._ranked: tuple[Ids, Matrix, Ids] | None = None
+        self._metric = NUMBERS[options.metric]
+        self._ranked: tuple[Ids, Packed, Packed] | None = None
 
     def index(self) -> Index:
         """The process-wide index of the table."""
@@ -46,11 +49,11 @@ class Reader:
 
     # ---- Searching ----
 
-    def nearest(self, query: Matrix, count: int, ef: int | None = None) -> Ranked:
+    def nearest(self, query: Packed, count: int, ef: int | None = None) -> Ranked:
         """The `count` nearest rows with exact distances, in order; ties go by rowid."""
         return self.find(Search(query, count, ef))
 
-    def among(self, query: Matrix, allowed: Ids, count: int | None = None) -> Ranked:
+    def among(self, query: Packed, allowed: Ids, count: int | None = None) -> Ranked:
         """The nearest of some rows (sorted ids): exact."""
         return self.find(Search(query, count, ids=allowed))
 
@@ -60,18 +63,19 @@ class Reader:
         All that qualify are considered, unless a neighbour graph chooses: that is where the search
         is for a limited number and names no condition.
         """
-        self.forget()
         if search.most == 0 or (search.ids is not None and len(search.ids) <= PICKED):
-            ids = _NOBODY if search.ids is None else search.ids
-            return self._rank(search, *self.storage.read(ids))
+            ids = b"" if search.ids is None else search.ids.tobytes()
+            return self._rank(search, *self.storage.find(ids))
         position = self.storage.position()
         found = None if position is None else self._ask_indexes(position, search)
         return self._scan(search) if found is None else found
 
     def _ask_indexes(self, position: Position, search: Search) -> Ranked | None:
-        transaction = transactions(self.storage.db).get((self.storage.schema, self.storage.id))
+        open_ = connection(self.storage.db).transactions
+        transaction = open_.get((self.storage.schema, self.storage.id)) if open_ else None
         if transaction is None or not transaction.wrote:
-            return self._ask(self.index(), position, search, advance=True)
+            index = shared_index(self.storage, self.options)
+            return self._ask(index, position, search, advance=True)
         # What this connection has not committed must not reach an index that others use. A few
         # changes are looked up; after many, the transaction gets an index of its own.
         if transaction.index is None:
@@ -94,27 +98,33 @@ class Reader:
     def _judge(self, search: Search, proposal: Proposal, changed: set[int]) -> Ranked | None:
         """Rank candidates, and the rows that the index knows nothing of."""
         ids, present = proposal.ids, proposal.rows
-        if len(ids) > max(SCATTERED, present // 3):
+        if len(ids) // 8 > max(SCATTERED, present // 3):
             return None
+        found, vectors = self.storage.find(ids)
         if changed:
-            mine, vectors = self.storage.read(_only(search, changed))
-            ids, matrix = self.storage.read(ids)
-            ids, matrix = np.concatenate([ids, mine]), np.concatenate([matrix, vectors])
-            ranked = self._rank(search, ids, matrix)
-            present += len(mine)
-        else:
-            ranked = self._rank(search, *self.storage.read(ids))
+            mine, of_mine = self.storage.find(_only(search, changed).tobytes())
+            found, vectors = found + mine, vectors + of_mine
+            present += len(mine) // 8
+        ranked = self._rank(search, found, vectors)
+        if len(ranked[0]) == search.most:
+            return ranked
         # A graph may fail to reach rows that are there; then they are all looked at.
         return ranked if len(ranked[0]) >= _least(search, present) else None
 
-    def _rank(self, search: Search, ids: Ids, matrix: Matrix) -> Ranked:
-        """Put in order the rows that qualify."""
-        ranked, places = _in_order(self.options.metric, search, ids, matrix)
-        self._ranked = ranked[0], matrix, places
+    def _rank(self, search: Search, ids: Packed, vectors: Packed) -> Ranked:
+        """Put in order the rows that qualify, by distance and then rowid.
+
+        NaN, of a damaged vector, drops out.
+        """
+        query, most, _, _, within, beyond = search
+        most = len(ids) // 8 if most is None else most
+        found, far, places = _hnsw.rank(self._metric, query, ids, vectors, most, within, beyond)
+        ranked = np.frombuffer(found, INT64), np.frombuffer(far, FLOAT64)
+        self._ranked = ranked[0], vectors, places
         return ranked
 
-    def take(self, ids: Ids) -> Matrix | None:
-        """The vectors of rows that the running statement has just ranked, in their order.
+    def take(self, ids: Ids) -> Callable[[], Matrix] | None:
+        """What gives the vectors of rows that the running statement has just ranked, in order.
 
         They were read for that already, and are handed over once: no later statement may get what
         this one saw. None: those are other rows.
@@ -122,25 +132,25 @@ class Reader:
         ranked, self._ranked = self._ranked, None
         if ranked is None or ranked[0] is not ids:
             return None
-        return ranked[1][ranked[2]]
+        return partial(_placed, ranked[1], ranked[2], self.storage.dimensions)
 
     def forget(self) -> None:
         """Nothing has been ranked."""
         self._ranked = None
 
-    def scan(self, query: Matrix, count: int | None = None, beyond: float = -math.inf) -> Ranked:
+    def scan(self, query: Packed, count: int | None = None, beyond: float = -math.inf) -> Ranked:
         """Like `find`, by looking at every vector in the file."""
         return self._scan(Search(query, count, beyond=beyond))
 
     def _scan(self, search: Search) -> Ranked:
-        self.forget()
         parts = []
         for ids, matrix in self.storage.blocks():
             keep = slice(None) if search.ids is None else np.isin(ids, search.ids)
-            parts.append(_in_order(self.options.metric, search, ids[keep], matrix[keep])[0])
+            parts.append(self._rank(search, ids[keep].tobytes(), matrix[keep].tobytes()))
+        self.forget()
         return _merge(parts, search.most)
 
-    def stream(self, query: Matrix, ef: int | None = None) -> Iterator[Ranked]:
+    def stream(self, query: Packed, ef: int | None = None) -> Iterator[Ranked]:
         """All rows, nearest first, for a statement that stops when it has enough.
 
         SQLite before 3.41 does not tell us the LIMIT of a MATCH query. The first batches come from
@@ -162,21 +172,15 @@ class Reader:
             yield ids[start : start + BATCH], distances[start : start + BATCH]
 
 
-def _in_order(metric: str, search: Search, ids: Ids, matrix: Matrix) -> tuple[Ranked, Ids]:
-    """The rows that qualify, by distance and then rowid, and where they stood.
+def batches(answer: Answer) -> Iterator[Ranked]:
+    """The batches of an answer."""
+    return iter((answer,)) if isinstance(answer, tuple) else answer
 
-    NaN, of a damaged vector, drops out.
-    """
-    found, far, places = _hnsw.rank(
-        NUMBERS[metric],
-        search.query.tobytes(),
-        ids.tobytes(),
-        matrix.tobytes(),
-        len(ids) if search.most is None else search.most,
-        search.within,
-        search.beyond,
-    )
-    return (np.frombuffer(found, INT64), np.frombuffer(far, FLOAT64)), np.frombuffer(places, INT64)
+
+def _placed(vectors: Packed, places: Packed, dimensions: int) -> Matrix:
+    """Some of the vectors, in another order."""
+    matrix: Matrix = np.frombuffer(vectors, FLOAT32).reshape(-1, dimensions)
+    return matrix[np.frombuffer(places, INT64)]
 
 
 def _only(search: Search, changed: set[int]) -> Ids:
@@ -187,8 +191,8 @@ def _only(search: Search, changed: set[int]) -> Ids:
 
 def _least(search: Search, present: int) -> int:
     """How many rows must have been found, where a graph has searched."""
-    bounded = search.ids is not None or search.within < math.inf or search.beyond > -math.inf
-    return 0 if search.most is None or bounded else min(search.most, present)
+    narrowed = search.ids is not None or search.is_bounded
+    return 0 if search.most is None or narrowed else min(search.most, present)
 
 
 def _merge(parts: list[Ranked], count: int | None) -> Ranked:

@@ -4,56 +4,42 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..bridge import Query, quote
+from .engine import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .blob import Ids
+    from .blob import Ids, Packed
     from .options import Column
 
 BOUNDS = ("distance <", "distance <=", "distance >", "distance >=")
+_PLAIN = frozenset({"vector match", "content match", "k =", "ef_search ="})
 _OPERATORS = ("=", "<", "<=", ">", ">=", "in")
 _MOST_PARAMETERS = 30_000
 
 
-@dataclass(frozen=True)
-class Request:
-    """How many neighbours, among which rows, within which distances."""
-
-    count: int | None  # None: as many as the statement takes
-    ef: int | None
-    ids: Ids | None  # only these rows, sorted
-    within: float  # the largest distance that is wanted
-    beyond: float  # the smallest
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no row can satisfy it."""
-        return self.count == 0 or math.isnan(self.within) or math.isnan(self.beyond)
-
-
-def request(query: Query, owner: str) -> Request:
+def request(query: Query, owner: str, probe: Packed) -> Search:
     """Read k, ef_search, LIMIT, `rowid IN` and bounds on the distance.
 
     Bounds may be a bit wide: SQLite checks them once more.
     """
     given = query.constraints
-    count = query.limit
+    most = query.limit
     if "k =" in given:
         k = _whole(owner, "k", given["k ="], 0)
-        count = k if count is None else min(k, count)
-    within, beyond = math.inf, -math.inf
-    if not given.keys().isdisjoint(BOUNDS):
+        most = k if most is None else min(k, most)
+    ef = _whole(owner, "ef_search", given["ef_search ="], 1) if "ef_search =" in given else None
+    ids, within, beyond = None, math.inf, -math.inf
+    if not given.keys() <= _PLAIN:
+        ids = _ids(given)
         within = min(_bounds(given, "distance <", "distance <="), default=within)
         beyond = max(_bounds(given, "distance >", "distance >="), default=beyond)
-    ef = _whole(owner, "ef_search", given["ef_search ="], 1) if "ef_search =" in given else None
-    return Request(count, ef, _ids(given), within, beyond)
+    return Search(probe, most, ef, ids, within, beyond)
 
 
 def _ids(given: Mapping[str, Any]) -> Ids | None:

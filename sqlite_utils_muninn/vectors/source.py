@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ..bridge import quote
@@ -134,9 +135,19 @@ def _rowid(
 
 def fingerprint(text: str, model_sha256: str, prefix: str) -> bytes:
     """What tells whether a stored vector still is that of a text: 16 bytes."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (model_sha256, prefix, text):
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
+    digest = _begun(model_sha256, prefix).copy()
+    _add(digest, text)
     return digest.digest()
+
+
+@lru_cache(maxsize=64)
+def _begun(model_sha256: str, prefix: str) -> hashlib.blake2b:
+    digest = hashlib.blake2b(digest_size=16)
+    _add(digest, model_sha256)
+    _add(digest, prefix)
+    return digest
+
+
+def _add(digest: hashlib.blake2b, text: str) -> None:
+    data = text.encode("utf-8", "surrogatepass")
+    digest.update(len(data).to_bytes(8, "little") + data)

@@ -158,7 +158,7 @@ def _recall(reader: Reader, index: Index, sample: int) -> float | None:
 
 
 def _share(reader: Reader, query: Any) -> float:
-    true = reader.scan(query, NEIGHBOURS + 1)[1]
-    found = reader.nearest(query, NEIGHBOURS + 1)[1]
+    true = reader.scan(query.tobytes(), NEIGHBOURS + 1)[1]
+    found = reader.nearest(query.tobytes(), NEIGHBOURS + 1)[1]
     # By distance: of several that are equally far, any will do.
     return float((found <= true[-1] + 1e-9).sum()) / len(true)

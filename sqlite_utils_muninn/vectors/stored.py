@@ -10,11 +10,10 @@ import numpy as np
 
 from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
 from . import maintenance, saving
-from .blob import Ids, Matrix, vector
-from .engine import Search
+from .blob import Ids, Matrix, Packed, vector
 from .options import SHADOW
-from .reader import Ranked, Reader
-from .request import BOUNDS, Request, condition, request, rowids
+from .reader import Answer, Ranked, Reader
+from .request import BOUNDS, condition, request, rowids
 from .shared import Transaction, connection, transactions
 from .storage import CORRUPT, Storage
 from .writable import Writable
@@ -22,6 +21,7 @@ from .writable import Writable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .engine import Search
     from .options import Column, GraphOptions
 
 SCANNED = 256  # rows of a full scan read at a time
@@ -52,6 +52,7 @@ class StoredTable(Writable):
         commands = [] if command.casefold() in taken else [(command, "TEXT")]
         behind = [*hidden, *commands]
         self.columns = [name for name, _ in (*columns, *behind)]
+        self.places = {name: place for place, name in enumerate(self.columns)}
         self.hidden = [name for name, _ in behind]
         self.command_column = len(self.columns) - 1 if commands else None
         declared = [f"{quote(name)} {kind}" for name, kind in columns]
@@ -70,7 +71,7 @@ class StoredTable(Writable):
 
     # ---- Reading ----
 
-    def filter(self, query: Query) -> Iterator[Rows]:
+    def filter(self, query: Query) -> Rows | Iterator[Rows]:
         """Answer a statement."""
         if query.plan.endswith(" match"):
             return self._search(query)
@@ -80,45 +81,46 @@ class StoredTable(Writable):
             return self._listed(rowids(query.constraints["rowid in"]), query)
         return self._all(query)
 
-    def _search(self, query: Query) -> Iterator[Rows]:
-        wanted = request(query, self.owner)
+    def _search(self, query: Query) -> Rows | Iterator[Rows]:
         probe = self.probe(query)
-        if probe is None or wanted.is_empty:
-            return
-        for ids, distances in self.answers(wanted, probe, query):
-            if wanted.within < math.inf:
-                near = int(np.searchsorted(distances, wanted.within, side="right"))
-                if near < len(ids):
-                    yield self.rows(ids[:near], distances[:near], query)
-                    return
+        search = request(query, self.owner, probe or b"")
+        if probe is None or search.is_empty:
+            return iter(())
+        answer = self.answers(search, query)
+        if isinstance(answer, tuple):
+            ranked = answer if search.within == math.inf else _near_enough(answer, search.within)
+            return self.rows(*ranked, query)
+        return self._streamed(answer, search.within, query)
+
+    def _streamed(self, answer: Iterator[Ranked], within: float, query: Query) -> Iterator[Rows]:
+        for ranked in answer:
+            ids, distances = _near_enough(ranked, within)
             if len(ids):
                 yield self.rows(ids, distances, query)
+            if len(ids) < len(ranked[0]):
+                return
 
-    def answers(self, wanted: Request, probe: Matrix, query: Query) -> Iterator[Ranked]:
-        """Batches of ranked rows."""
-        allowed = self.allowed(wanted, query)
-        bounded = wanted.within < math.inf or wanted.beyond > -math.inf
-        if allowed is None and wanted.count is None and not bounded:
-            yield from self.reader.stream(probe, wanted.ef)
-            return
-        yield self.reader.find(
-            Search(probe, wanted.count, wanted.ef, allowed, wanted.within, wanted.beyond)
-        )
+    def answers(self, search: Search, query: Query) -> Answer:
+        """Ranked rows."""
+        search = self.narrowed(search, query)
+        if search.most is None and search.ids is None and not search.is_bounded:
+            return self.reader.stream(search.query, search.ef)
+        return self.reader.find(search)
 
-    def allowed(self, wanted: Request, query: Query) -> Ids | None:
-        """The rows named by `rowid IN` and by conditions on metadata columns."""
-        where = condition(query, self.metadata)
+    def narrowed(self, search: Search, query: Query) -> Search:
+        """A search among the rows that conditions on metadata columns leave."""
+        where = condition(query, self.metadata) if self.metadata else None
         if where is None:
-            return wanted.ids
+            return search
         ids = self.storage.ids(*where)
-        return ids if wanted.ids is None else ids[np.isin(ids, wanted.ids)]
+        return search._replace(ids=ids if search.ids is None else ids[np.isin(ids, search.ids)])
 
-    def probe(self, query: Query) -> Matrix | None:
+    def probe(self, query: Query) -> Packed | None:
         """The vector that a query searches for; None for MATCH NULL."""
         value = query.constraints["vector match"]
-        return None if value is None else self.vector(value)
+        return None if value is None else vector(value, self.storage.dimensions, self.owner)
 
-    def vector(self, value: object) -> Matrix:
+    def vector(self, value: object) -> Packed:
         """Check a vector that was given."""
         return vector(value, self.storage.dimensions, self.owner)
 
@@ -141,32 +143,27 @@ class StoredTable(Writable):
 
     def rows(self, ids: Ids, distances: Any, query: Query) -> Rows:
         """All columns of some rows."""
-        nothing = [None] * len(ids)
-        columns: list[Any] = [nothing] * len(self.columns)
-        if distances is None:
-            self.reader.forget()
-        else:
-            columns[self.columns.index("distance")] = distances
-        for name in ("k", "ef_search"):
-            given = query.constraints.get(f"{name} =")
-            if given is not None:
-                columns[self.columns.index(name)] = [given] * len(ids)
+        columns: list[Any] = [None] * len(self.columns)
+        places, given = self.places, query.constraints
+        if distances is not None:
+            columns[places["distance"]] = distances
+        columns[places["k"]] = given.get("k =")
+        columns[places["ef_search"]] = given.get("ef_search =")
+        if self.reads(query, "vector"):
+            # SQLite counts a column as read that only MATCH names: it is made when asked for.
+            columns[places["vector"]] = self.reader.take(ids) or partial(self.blobs, ids)
         for name, values in self.values(ids, query).items():
-            columns[self.columns.index(name)] = values
+            columns[places[name]] = values
         self.reader.forget()
-        return Rows(tuple(columns), ids)
+        return Rows(columns, ids)
 
-    def values(self, ids: Ids, query: Query) -> dict[str, Any]:
+    def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
         """The values of further columns, those that the query reads."""
-        if not self.reads(query, "vector"):
-            return {}
-        # SQLite counts a column as read that only MATCH names: it is made when it is asked for.
-        ranked = self.reader.take(ids)
-        return {"vector": partial(self.blobs, ids) if ranked is None else ranked}
+        raise NotImplementedError
 
     def reads(self, query: Query, column: str) -> bool:
         """Whether a query reads a column (SQLite counts those from the 64th on together)."""
-        return bool(query.used >> min(self.columns.index(column), 63) & 1)
+        return bool(query.used >> min(self.places[column], 63) & 1)
 
     def blobs(self, ids: Ids) -> list[bytes | None]:
         """The stored vectors of some rows."""
@@ -339,6 +336,15 @@ def _searches(column: str, more: Sequence[str]) -> list[Plan]:
         for narrowed in (*lists, *others)
     ]
     return [*plans, Plan(f"{column} match", (f"{column} match",), uses, order, cost=50.0, rows=10)]
+
+
+def _near_enough(ranked: Ranked, within: float) -> Ranked:
+    """The rows up to a distance."""
+    if within == math.inf:
+        return ranked
+    ids, distances = ranked
+    near = int(np.searchsorted(distances, within, side="right"))
+    return ranked if near == len(ids) else (ids[:near], distances[:near])
 
 
 def _in_order(ids: Ids, found: Ids, matrix: Matrix) -> list[bytes | None]:

@@ -52,20 +52,21 @@ class HnswIndex(StoredTable):
         return self
 
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
-        """Vectors and metadata."""
+        """Metadata."""
+        if not self.metadata:
+            return {}
         names = [c.name for c in self.metadata if self.reads(query, c.name)]
         if not names:
-            return super().values(ids, query)
+            return {}
         found = self.storage.rows(ids, names)
         nothing = (None,) * len(names)
         rows = [found.get(id_, nothing) for id_ in ids.tolist()]
-        columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-        return {**super().values(ids, query), **columns}
+        return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
     def new_row(self, rowid: int | None, values: Sequence[Any]) -> Row:
         """Check the vector; a row cannot be without one."""
         given = values[self.columns.index("vector")]
-        blob = None if given is NOCHANGE else self.vector(given).tobytes()
+        blob = None if given is NOCHANGE else self.vector(given)
         metadata = {c.name: values[self.columns.index(c.name)] for c in self.metadata}
         return Row(blob, {name: v for name, v in metadata.items() if v is not NOCHANGE})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -16,17 +15,16 @@ from .embedder import Embedder, Fingerprint, Models
 from .options import TEXT, TextOptions
 from .passages import Passages
 from .pending import Watch
+from .reader import batches
 from .request import column_uses
 from .shared import Transaction, transactions
 from .texts import TextRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..bridge import Database, Query
-    from .blob import Ids, Matrix
-    from .reader import Ranked
-    from .request import Request
+    from .blob import Ids, Packed
+    from .engine import Search
+    from .reader import Answer, Ranked
     from .source import Source
 
 
@@ -108,7 +106,7 @@ class HnswText(TextRows):
 
     # ---- Reading ----
 
-    def probe(self, query: Query) -> Matrix | None:
+    def probe(self, query: Query) -> Packed | None:
         """Embed the text that is searched for, or take a vector as it is."""
         if query.plan == "vector match":
             return super().probe(query)
@@ -117,43 +115,38 @@ class HnswText(TextRows):
             return None
         if isinstance(value, bytes):
             raise ValueError(f"{TEXT}: MATCH wants text, got a blob of {len(value)} bytes")
-        return self.embedder().query(str(value))
+        return self.embedder().query(str(value)).tobytes()
 
-    def answers(self, wanted: Request, probe: Matrix, query: Query) -> Iterator[Ranked]:
-        """Batches of ranked rows; those of another table as they were embedded."""
+    def answers(self, search: Search, query: Query) -> Answer:
+        """Ranked rows; those of another table as they were embedded."""
         source = self.source()
         if source is None:
-            yield from self._ranked(wanted, probe, query)
-            return
-        if wanted.count is None:
-            for ranked in self._ranked(wanted, probe, query):
-                yield self._present(source, ranked)
-            return
-        yield from self._first_present(source, wanted, probe, query)
+            return self._ranked(search, query)
+        if search.most is None:
+            parts = batches(self._ranked(search, query))
+            return (self._present(source, ranked) for ranked in parts)
+        return self._first_present(source, search, search.most, query)
 
-    def _ranked(self, wanted: Request, probe: Matrix, query: Query) -> Iterator[Ranked]:
+    def _ranked(self, search: Search, query: Query) -> Answer:
         if self.best:
-            return self.best.answers(wanted, self.allowed(wanted, query), probe)
-        return super().answers(wanted, probe, query)
+            return self.best.answers(self.narrowed(search, query))
+        return super().answers(search, query)
 
-    def _first_present(
-        self, source: Source, wanted: Request, probe: Matrix, query: Query
-    ) -> Iterator[Ranked]:
+    def _first_present(self, source: Source, search: Search, most: int, query: Query) -> Ranked:
         """As many as wanted: a few more are asked for, and only if that is not enough, all."""
-        assert wanted.count is not None
-        for count in (wanted.count + 10, None):
-            parts = self._ranked(dataclasses.replace(wanted, count=count), probe, query)
-            ids, far = np.empty(0, np.int64), np.empty(0)
-            asked = 0
-            for ranked in parts:
+        ids, far = np.empty(0, np.int64), np.empty(0)
+        for count in (most + 10, None):
+            ids, far, asked = ids[:0], far[:0], 0
+            for ranked in batches(self._ranked(search._replace(most=count), query)):
                 asked += len(ranked[0])
-                there = self._present(source, ranked)
-                ids, far = np.concatenate([ids, there[0]]), np.concatenate([far, there[1]])
-                if len(ids) >= wanted.count:
-                    break
-            if len(ids) >= wanted.count or count is None or asked < count:
-                yield ids[: wanted.count], far[: wanted.count]
-                return
+                for part in _parts(ranked, most):
+                    there = self._present(source, part)
+                    ids, far = np.concatenate([ids, there[0]]), np.concatenate([far, there[1]])
+                    if len(ids) >= most:
+                        return ids[:most], far[:most]
+            if count is not None and asked < count:
+                break
+        return ids, far
 
     def _present(self, source: Source, ranked: Ranked) -> Ranked:
         """Leave out rows that the source has no longer, or with another text.
@@ -174,8 +167,8 @@ class HnswText(TextRows):
         return ids[mask], far[mask]
 
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
-        """Texts, vectors, metadata, and which texts were cut."""
-        columns = {} if self.best else super().values(ids, query)
+        """Texts, metadata, and which texts were cut; of passages also the vectors."""
+        columns: dict[str, list[Any]] = {}
         names = [c.name for c in self.metadata if self.reads(query, c.name)]
         if self.reads(query, "truncated"):
             names.append("truncated")
@@ -209,3 +202,10 @@ class HnswText(TextRows):
                 for id_ in ids.tolist()
             ]
         return columns
+
+
+def _parts(ranked: Ranked, first: int) -> list[Ranked]:
+    """The first rows, and the others if there are any: mostly those need not be looked at."""
+    ids, far = ranked
+    parts = [(ids[:first], far[:first]), (ids[first:], far[first:])]
+    return parts if len(ids) > first else parts[:1]

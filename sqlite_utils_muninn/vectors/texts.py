@@ -10,6 +10,7 @@ import numpy as np
 
 from ..bridge import NOCHANGE, quote
 from . import embedder
+from .blob import FLOAT32
 from .deferring import DeferringTable
 from .embedder import Embedder, Fingerprint, Models
 from .options import SHADOW, TEXT, Cutting, TextOptions
@@ -129,7 +130,7 @@ class TextRows(DeferringTable):
             return Row(None, values=metadata)
         hashed = self.hash(text, self.mark())
         if vector not in (None, NOCHANGE):
-            matrix = self.vector(vector)[None, :]
+            matrix = np.frombuffer(self.vector(vector), FLOAT32)[None, :]
             is_cut = cut is not NOCHANGE and bool(cut)
             return Row(text, hashed, Made(matrix, [(0, len(text))], is_cut), metadata)
         # A text that is given beside another table's is nowhere but here.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
-import numpy as np
 import pytest
 
 from sqlite_utils_muninn.bridge import Interrupted, SQLError, attach
@@ -25,19 +25,22 @@ def db(connect: Any) -> Any:
     return handle
 
 
+def keys(*ids: int) -> bytes:
+    return struct.pack(f"<{len(ids)}q", *ids)
+
+
 def test_blobs_are_those_of_the_keys(db: Any) -> None:
-    found, data = db.blobs(FIND, np.array([2, 99, -1, 2]), SIZE)
-    assert found.tolist() == [2, -1, 2]  # 99 is not there
+    found, data = db.read_blobs(FIND, keys(2, 99, -1, 2), SIZE)
+    assert found == keys(2, -1, 2)  # 99 is not there
     assert data == SECOND + FIRST + SECOND
-    found, data = db.blobs(FIND, np.empty(0, np.int64), SIZE)
-    assert (found.tolist(), data) == ([], b"")
+    assert db.read_blobs(FIND, b"", SIZE) == (b"", b"")
 
 
 @pytest.mark.parametrize("id_", [3, 4, 5, 6, 7])
 def test_what_is_no_such_blob_is_an_error(db: Any, id_: int) -> None:
     with pytest.raises(TypeError, match="no blob of 2000 bytes"):
-        db.blobs(FIND, np.array([2, id_]), SIZE)
-    assert db.blobs(FIND, np.array([2]), SIZE)[1] == SECOND
+        db.read_blobs(FIND, keys(2, id_), SIZE)
+    assert db.read_blobs(FIND, keys(2), SIZE)[1] == SECOND
 
 
 def test_wrong_calls_are_refused(db: Any) -> None:
@@ -50,15 +53,15 @@ def test_wrong_calls_are_refused(db: Any) -> None:
             call()
     for sql in ("SELECT 1", "SELECT data FROM nothing WHERE id = ?"):
         with pytest.raises(SQLError):
-            db.blobs(sql, np.array([2]), SIZE)
+            db.read_blobs(sql, keys(2), SIZE)
 
 
 def test_it_can_be_interrupted_and_leaves_no_transaction_open(db: Any) -> None:
     conn = db.state["conn"]
     conn.set_progress_handler(lambda: 1, 10)
     with pytest.raises(Interrupted):
-        db.blobs(FIND, np.full(10_000, 2), SIZE)
+        db.read_blobs(FIND, keys(2) * 10_000, SIZE)
     conn.set_progress_handler(None, 0)
-    db.blobs(FIND, np.array([2]), SIZE)
+    db.read_blobs(FIND, keys(2), SIZE)
     assert db.transaction_state() == "none"
     conn.execute("DROP TABLE b")

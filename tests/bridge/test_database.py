@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.bridge import SQLError, attach, quote, quote_table, split_table
+from sqlite_utils_muninn.bridge import Function, SQLError, attach, quote, quote_table, split_table
 
 
 @pytest.fixture
@@ -49,6 +49,26 @@ def test_many_rows_cross_the_buffers_growth(db: Any) -> None:
     n, t = db.columns(sql + "SELECT n, 'text ' || n FROM c", (), ("integer", "text"))
     assert n.sum() == 50000 * 50001 // 2
     assert t[-1] == "text 50000"
+
+
+def test_the_data_version_tells_of_every_change(connect: Any, tmp_path: Any) -> None:
+    conn, other = connect(tmp_path / "f.db"), connect(tmp_path / "f.db")
+    conn.executescript("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+    db = attach(conn, [Function("version", (), lambda db: db.data_version())])
+
+    def version() -> int:
+        found: int = conn.execute("SELECT version() FROM t").fetchone()[0]
+        return found
+
+    first = version()
+    assert version() == first
+    assert db.data_version() is None  # nothing is being read
+    assert db.data_version("nothing") is None
+    other.executescript("UPDATE t SET x = 2")
+    second = version()
+    assert second != first
+    conn.executescript("UPDATE t SET x = 3")
+    assert version() not in (first, second)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +122,7 @@ def test_facts(connect: Any, tmp_path: Any) -> None:
     db.execute("INSERT INTO t VALUES (1), (2)")
     assert (db.in_transaction, db.changes, db.last_insert_rowid) == (True, 2, 2)
     assert db.transaction_state("main") == "write"
+    assert db.data_version() is None
     db.last_insert_rowid = 77
     assert db.execute("SELECT last_insert_rowid()") == [(77,)]
     db.execute("ROLLBACK")

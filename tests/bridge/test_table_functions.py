@@ -169,7 +169,11 @@ def test_columns_of_every_kind(conn: Any, column: Any, expected: list[Any]) -> N
         (([2**70], [1]), "does not fit"),
         ((["\ud800"], [1]), "surrogates not allowed"),
         ((np.array([2**64 - 1], np.uint64), [1]), "does not fit"),
-        ((5, [1]), "not iterable"),
+        ((object(), [1]), "not iterable"),
+        ((5, None), "one column at least, or rowids, must be there at once"),
+        ((2**70, [1]), "does not fit"),
+        ((np.array(5), [1]), "has no SQLite type|not iterable"),
+        (Rows(([1], [2]), rowids=1), "0 rowids for 1 rows"),
         (7, "not iterable"),
         (iter([7]), "rows must be a tuple of columns or Rows, not <class 'int'>"),
         (Rows(([1], [2]), rowids=[1, 2]), "2 rowids for 1 rows"),
@@ -180,6 +184,18 @@ def test_wrong_answers_are_errors(conn: Any, sqlite: Any, answer: Any, message: 
     attach(conn, [TableFunction("f", ("a", "b"), (), lambda db: answer)])
     with pytest.raises(sqlite.OperationalError, match=message):
         conn.execute("SELECT * FROM f").fetchall()
+
+
+@pytest.mark.parametrize("value", [None, 0, -(2**63), 1.5, float("inf"), True, np.float64(0.5)])
+def test_a_number_instead_of_a_column_stands_in_every_row(conn: Any, value: Any) -> None:
+    attach(conn, [TableFunction("f", ("a", "b", "c"), (), lambda db: (value, [1, 2], value))])
+    assert conn.execute("SELECT a, b, c FROM f").fetchall() == [
+        (value, 1, value),
+        (value, 2, value),
+    ]
+    empty = Rows((value, [], value))
+    attach(conn, [TableFunction("g", ("a", "b", "c"), (), lambda db: empty)])
+    assert conn.execute("SELECT * FROM g").fetchall() == []
 
 
 def test_batches_are_streamed_as_they_are_wanted(conn: Any) -> None:
@@ -384,3 +400,6 @@ def test_one_column_says_how_many_rows_there_are(conn: Any, sqlite: Any) -> None
     attach(conn, [TableFunction("unsized", ("word",), (), lambda db: Rows((list,)))])
     with pytest.raises(sqlite.OperationalError, match="one column at least"):
         conn.execute("SELECT * FROM unsized").fetchall()
+    sized = Rows((lambda: ["a", "b"],), rowids=[5, 3])
+    attach(conn, [TableFunction("sized", ("word",), (), lambda db: sized)])
+    assert conn.execute("SELECT rowid, word FROM sized").fetchall() == [(5, "a"), (3, "b")]

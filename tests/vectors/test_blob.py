@@ -14,7 +14,7 @@ from sqlite_utils_muninn.vectors.blob import vector
     "given", [struct.pack("<3f", 1, -2, 0.5), "[1, -2, 0.5]", " [1.0,-2e0,5E-1] "]
 )
 def test_blobs_and_json_arrays_are_vectors(given: Any) -> None:
-    assert vector(given, 3, "f").tolist() == [1, -2, 0.5]
+    assert vector(given, 3, "f") == struct.pack("<3f", 1, -2, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,8 @@ def test_blobs_and_json_arrays_are_vectors(given: Any) -> None:
         ("[1, 2, NaN]", "f: a vector must not hold NaN or infinity"),
         ("[1, 2, 1e39]", "f: a vector must not hold NaN or infinity"),
         (f"[1, 2, {10**400}]", "f: a vector must not hold NaN or infinity"),
+        (struct.pack("<3f", float("nan"), 1, 2), "f: a vector must not hold NaN or infinity"),
+        (struct.pack("<3f", 1, float("-inf"), 2), "f: a vector must not hold NaN or infinity"),
         (struct.pack("<3f", 1, 2, float("inf")), "f: a vector must not hold NaN or infinity"),
         ("[1, 2, true]", "f: a vector given as text must be a JSON array of numbers"),
         ("[1, [2], 3]", "f: a vector given as text must be a JSON array of numbers"),

@@ -69,10 +69,11 @@ def nearest(index: Index, history: History, at: float, *, advance: bool) -> list
         changed = index.reach(history, history.position, advance=advance)
         if changed is None:
             return None
-        found = index.propose(Search(query, 3), changed)
+        found = index.propose(Search(query.tobytes(), 3), changed)
     assert found is not None
-    assert not changed & set(found.ids.tolist())
-    _, matrix = history.read(np.array([*found.ids.tolist(), *changed], np.int64))
+    ids = np.frombuffer(found.ids, "<i8").tolist()
+    assert not changed & set(ids)
+    _, matrix = history.read(np.array([*ids, *changed], np.int64))
     return sorted(metric.distances("l2", matrix, query).tolist())[:3]
 
 

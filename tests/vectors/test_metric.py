@@ -51,6 +51,30 @@ def test_equal_vectors_have_equal_distances_wherever_they_stand() -> None:
         assert set(metric.distances(kind, matrix, query).tolist()) == {alone}
 
 
+def in_lanes(products: Any) -> float:
+    """A sum as the compiled file adds it up: eight lanes, then those in pairs."""
+    sums = [0.0] * 8
+    for i, product in enumerate(products.tolist()):
+        sums[i % 8] += product
+    a, b, c, d, e, f, g, h = sums
+    return ((a + e) + (c + g)) + ((b + f) + (d + h))
+
+
+@pytest.mark.parametrize("dimensions", [1, 7, 8, 9, 16, 37, 384])
+def test_sums_are_in_an_order_that_no_compiler_and_no_cpu_changes(dimensions: int) -> None:
+    random = np.random.default_rng(dimensions)
+    matrix = random.standard_normal((3, dimensions)).astype("<f4")
+    rows, query = matrix.astype(np.float64), matrix[0].astype(np.float64)
+    dots = [in_lanes(row * query) for row in rows]
+    assert metric.distances("inner_product", matrix, matrix[0]).tolist() == [-dot for dot in dots]
+    squares = [in_lanes((row - query) ** 2) for row in rows]
+    assert metric.distances("l2", matrix, matrix[0]).tolist() == squares
+    lengths = [in_lanes(row * row) for row in rows]
+    cosines = [dot / math.sqrt(length * dots[0]) for dot, length in zip(dots, lengths, strict=True)]
+    expected = [1 - min(1.0, max(-1.0, cosine)) for cosine in cosines]
+    assert metric.distances("cosine", matrix, matrix[0]).tolist() == expected
+
+
 def test_a_zero_vector_is_at_distance_one() -> None:
     matrix = np.array([[0, 0], [1, 0]], dtype=np.float32)
     assert metric.distances("cosine", matrix, matrix[1]).tolist() == [1, 0]

@@ -87,11 +87,12 @@ class Engine(Subject):
         self.graph.link(len(vectors))
 
     def search(self, query: Any, k: int, ef: int | None) -> list[int]:
-        ids = self.graph.search(query, k, ef)
-        assert ids is not None
+        found = self.graph.search(query.tobytes(), k, ef)
+        assert found is not None
+        ids = np.frombuffer(found, "<i8")
         order = np.argsort(-(self.vectors[ids - 1] @ query))[:k]
-        found: list[int] = ids[order].tolist()
-        return found
+        ranked: list[int] = ids[order].tolist()
+        return ranked
 
     def memory(self) -> int | None:
         return int(self.graph.bytes)

@@ -66,6 +66,10 @@ int python_to_binding(sqlite_api api, sqlite3_stmt *statement, int index, PyObje
                       PyObject *keep);
 void release_object(void *object);
 
+/* Names that every statement asks for: made once, and found by their address. NULL: no memory. */
+enum { NAME_RUN_QUERY, NAME_COLUMNS, NAME_ROWIDS, NAME_ARRAY, NAMES };
+PyObject *interned(int name); /* borrowed */
+
 /* ---- Batches of rows (rows.c) ---- */
 
 typedef struct Column Column;

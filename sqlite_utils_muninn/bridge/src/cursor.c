@@ -230,12 +230,15 @@ static PyObject *call_instance(const Table *table, PlanReader *reader, int argc,
     sqlite_api api = table->module->database->api;
     PyObject *constraints = constraint_values(api, reader, argc, argv, &window);
     PyObject *limit = constraints ? window_object(&window) : NULL;
-    if (limit != NULL) {
-        answer = PyObject_CallMethod(table->instance, "run_query", "OOOK", reader->plan->label,
-                                     constraints, limit, (unsigned long long)reader->used);
+    PyObject *used = PyLong_FromUnsignedLongLong(reader->used);
+    PyObject *name = interned(NAME_RUN_QUERY);
+    if (limit != NULL && used != NULL && name != NULL) {
+        answer = PyObject_CallMethodObjArgs(table->instance, name, reader->plan->label,
+                                            constraints, limit, used, NULL);
     }
     Py_XDECREF(constraints);
     Py_XDECREF(limit);
+    Py_XDECREF(used);
     return answer;
 }
 

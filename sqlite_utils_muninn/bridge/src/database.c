@@ -188,6 +188,23 @@ static PyObject *database_transaction_state(PyObject *self, PyObject *arguments)
     return PyUnicode_FromString(state >= 0 && state <= 2 ? names[state] : "none");
 }
 
+/* SQLite counts it up when the connection commits, and when it finds that another one has. */
+static PyObject *database_data_version(PyObject *self, PyObject *arguments)
+{
+    Database *database = (Database *)self;
+    const char *schema = schema_argument(arguments);
+    unsigned version;
+    if (schema == NULL || !database_is_open(database)) {
+        return NULL;
+    }
+    if (SQ(database->api, txn_state)(database->db, schema) != SQLITE_TXN_READ ||
+        SQ(database->api, file_control)(database->db, schema, SQLITE_FCNTL_DATA_VERSION,
+                                        &version) != SQLITE_OK) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromUnsignedLong(version);
+}
+
 /* Runs the entry point of another extension (its address) on this connection. */
 static PyObject *database_initialize(PyObject *self, PyObject *arguments)
 {
@@ -279,6 +296,7 @@ static PyMethodDef database_methods[] = {
     {"filename", database_filename, METH_VARARGS, "Absolute path of a schema's file, or ''."},
     {"read_only", database_read_only, METH_VARARGS, "Whether a schema cannot be written."},
     {"transaction_state", database_transaction_state, METH_VARARGS, "none, read or write."},
+    {"data_version", database_data_version, METH_VARARGS, "Number of what is read, or None."},
     {"initialize", database_initialize, METH_VARARGS, "Runs an extension's entry point."},
     {"create_function", (PyCFunction)database_create_function, METH_VARARGS, NULL},
     {"create_module", (PyCFunction)database_create_module, METH_VARARGS, NULL},

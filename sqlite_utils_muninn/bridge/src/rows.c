@@ -1,9 +1,10 @@
 /* Batches of rows, given by Python column by column and read by SQLite without the GIL.
  *
- * A column is a numpy array (or anything with __array_interface__), read in place at any stride,
+ * A column is a numpy array (or anything with __array_struct__), read in place at any stride,
  * or a sequence of Python values, whose text and bytes are read in place too: the batch keeps a
  * tuple of the values, so that nobody can change or free them. SQLite copies what it is given
- * (a static pointer would travel through aggregates and outlive the batch).
+ * (a static pointer would travel through aggregates and outlive the batch). None or a number is a
+ * column that has it in every row.
  *
  * A callable is a column that is made when SQLite first asks for it: SQLite does not tell whether
  * a column that a MATCH names is read, too.
@@ -33,8 +34,9 @@ typedef enum {
     UINT64,
     FLOAT32,
     FLOAT64,
-    VECTORS, /* one blob a row */
-    LATER,   /* keep is a callable that makes the column */
+    VECTORS,  /* one blob a row */
+    CONSTANT, /* one cell for all rows */
+    LATER,    /* keep is a callable that makes the column */
 } Storage;
 
 struct Column {
@@ -121,69 +123,71 @@ static int column_from_sequence(Column *column, PyObject *source)
     return 0;
 }
 
-static int storage_of(const char *typestr, Py_ssize_t *size)
+static int column_from_value(Column *column, PyObject *value)
 {
-    static const struct {
-        const char *code;
-        Storage storage;
-        int size;
-    } known[] = {
-        {"b1", UINT8, 1},  {"i1", INT8, 1},   {"i2", INT16, 2},  {"i4", INT32, 4},
-        {"i8", INT64, 8},  {"u1", UINT8, 1},  {"u2", UINT16, 2}, {"u4", UINT32, 4},
-        {"u8", UINT64, 8}, {"f4", FLOAT32, 4}, {"f8", FLOAT64, 8},
-    };
-    const uint16_t probe = 1;
-    const char native = *(const char *)&probe ? '<' : '>';
-    if (typestr[0] != native && typestr[0] != '|') {
+    PyObject *replaced = NULL;
+    column->storage = CONSTANT;
+    column->cells = calloc(1, sizeof(Cell));
+    if (column->cells == NULL) {
+        PyErr_NoMemory();
         return -1;
     }
+    return cell_from_object(column->cells, value, &replaced);
+}
+
+/* What __array_struct__ gives, by numpy's array interface protocol, version 3. */
+typedef struct {
+    int two, dimensions;
+    char kind;
+    int size, flags;
+    Py_ssize_t *shape, *strides;
+    void *data;
+    PyObject *description;
+} Array;
+enum { NATIVE_ORDER = 0x200 };
+
+/* -1: not a kind that is read in place (objects, text, halves). */
+static int storage_of(const Array *array)
+{
+    static const struct {
+        char kind;
+        int size;
+        Storage storage;
+    } known[] = {
+        {'b', 1, UINT8},  {'i', 1, INT8},   {'i', 2, INT16},  {'i', 4, INT32},
+        {'i', 8, INT64},  {'u', 1, UINT8},  {'u', 2, UINT16}, {'u', 4, UINT32},
+        {'u', 8, UINT64}, {'f', 4, FLOAT32}, {'f', 8, FLOAT64},
+    };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(typestr + 1, known[i].code) == 0) {
-            *size = known[i].size;
-            return known[i].storage;
+        if (known[i].kind == array->kind && known[i].size == array->size) {
+            return (int)known[i].storage;
         }
     }
     return -1;
 }
 
-static Py_ssize_t tuple_number(PyObject *tuple, Py_ssize_t index)
+/* Fills the column's place and strides. 1: it is not read in place (or foreign byte order, more
+ * dimensions). */
+static int column_from_array(Column *column, const Array *array)
 {
-    return PyLong_AsSsize_t(PyTuple_GetItem(tuple, index));
-}
-
-/* Fills the column's place and strides from the array interface. 1: not a kind that is read in
- * place (objects, text, foreign byte order, more dimensions). */
-static int column_from_interface(Column *column, PyObject *interface)
-{
-    PyObject *shape = PyDict_GetItemString(interface, "shape");
-    PyObject *typestr = PyDict_GetItemString(interface, "typestr");
-    PyObject *data = PyDict_GetItemString(interface, "data");
-    PyObject *strides = PyDict_GetItemString(interface, "strides");
-    if (!shape || !typestr || !data || !PyTuple_Check(shape) || !PyTuple_Check(data) ||
-        !PyUnicode_Check(typestr)) {
+    int storage = storage_of(array);
+    if (array->two != 2 || storage < 0 || !(array->flags & NATIVE_ORDER) ||
+        array->dimensions < 1 || array->dimensions > 2) {
         return 1;
     }
-    const char *code = PyUnicode_AsUTF8AndSize(typestr, NULL);
-    Py_ssize_t size = 0;
-    Py_ssize_t dimensions = PyTuple_Size(shape);
-    int storage = code ? storage_of(code, &size) : -1;
-    if (storage < 0 || dimensions < 1 || dimensions > 2) {
-        return 1;
-    }
-    Py_ssize_t across = dimensions == 2 ? tuple_number(shape, 1) : 1;
-    int strided = strides != NULL && PyTuple_Check(strides);
-    if (dimensions == 2) {
-        if (storage != FLOAT32 || (strided && across > 1 && tuple_number(strides, 1) != size)) {
+    Py_ssize_t across = array->dimensions == 2 ? array->shape[1] : 1;
+    if (array->dimensions == 2) {
+        if (storage != FLOAT32 || (across > 1 && array->strides[1] != array->size)) {
             return 1;
         }
         storage = VECTORS;
     }
-    column->storage = storage;
-    column->length = tuple_number(shape, 0);
-    column->bytes = across * size;
-    column->stride = strided ? tuple_number(strides, 0) : column->bytes;
-    column->data = PyLong_AsVoidPtr(PyTuple_GetItem(data, 0));
-    return PyErr_Occurred() ? -1 : 0;
+    column->storage = (Storage)storage;
+    column->length = array->shape[0];
+    column->bytes = across * array->size;
+    column->stride = array->strides[0];
+    column->data = array->data;
+    return 0;
 }
 
 static int column_read(Column *column, PyObject *source)
@@ -196,13 +200,18 @@ static int column_read(Column *column, PyObject *source)
     if (PyList_CheckExact(source) || PyTuple_CheckExact(source)) {
         return column_from_sequence(column, source);
     }
-    PyObject *interface = PyObject_GetAttrString(source, "__array_interface__");
-    if (interface == NULL) {
+    if (source == Py_None || PyLong_Check(source) || PyFloat_Check(source)) {
+        return column_from_value(column, source);
+    }
+    PyObject *name = interned(NAME_ARRAY);
+    PyObject *capsule = name ? PyObject_GetAttr(source, name) : NULL;
+    if (capsule == NULL) {
         PyErr_Clear();
         return column_from_sequence(column, source);
     }
-    int outcome = PyDict_Check(interface) ? column_from_interface(column, interface) : 1;
-    Py_DECREF(interface);
+    const Array *array = PyCapsule_GetPointer(capsule, NULL);
+    int outcome = array ? column_from_array(column, array) : -1;
+    Py_DECREF(capsule);
     if (outcome == 0) {
         column->keep = Py_NewRef(source);
     } else if (outcome == 1) {
@@ -246,6 +255,7 @@ static int is_integer(const Column *column, Py_ssize_t row)
     case FLOAT32:
     case FLOAT64:
     case VECTORS:
+    case CONSTANT:
         return 0;
     default:
         return 1;
@@ -264,9 +274,12 @@ static int is_integers(const Column *column)
     return 1;
 }
 
+#define UNKNOWN (-1) /* rows, before a column or the rowids have told */
+
 static int batch_read_rowids(Batch *batch, PyObject *source)
 {
-    PyObject *rowids = PyObject_GetAttrString(source, "rowids");
+    PyObject *name = interned(NAME_ROWIDS);
+    PyObject *rowids = name ? PyObject_GetAttr(source, name) : NULL;
     if (rowids == NULL || rowids == Py_None) {
         Py_XDECREF(rowids);
         return rowids ? 0 : -1;
@@ -277,6 +290,9 @@ static int batch_read_rowids(Batch *batch, PyObject *source)
     }
     int outcome = batch->rowids ? column_read(batch->rowids, rowids) : -1;
     Py_DECREF(rowids);
+    if (outcome == 0 && batch->rows == UNKNOWN) {
+        batch->rows = batch->rowids->length;
+    }
     if (outcome == 0 && batch->rowids->length != batch->rows) {
         PyErr_Format(PyExc_ValueError, "%zd rowids for %zd rows", batch->rowids->length,
                      batch->rows);
@@ -308,7 +324,7 @@ static int batch_read_columns(Batch *batch, PyObject *columns, int width)
         if (column_read(column, PyTuple_GetItem(columns, i)) < 0) {
             return -1;
         }
-        if (column->storage == LATER) {
+        if (column->storage == LATER || column->storage == CONSTANT) {
             continue;
         }
         first = first ? first : column;
@@ -317,11 +333,7 @@ static int batch_read_columns(Batch *batch, PyObject *columns, int width)
             return -1;
         }
     }
-    if (width && first == NULL) {
-        PyErr_SetString(PyExc_ValueError, "one column at least must be there at once");
-        return -1;
-    }
-    batch->rows = first ? first->length : 0;
+    batch->rows = first ? first->length : width ? UNKNOWN : 0;
     return 0;
 }
 
@@ -334,7 +346,8 @@ int batch_make_column(Batch *batch, int index)
     Py_DECREF(maker);
     int outcome = source ? column_read(&made, source) : -1;
     Py_XDECREF(source);
-    if (outcome == 0 && (made.storage == LATER || made.length != batch->rows)) {
+    int fits = made.storage == CONSTANT || (made.storage != LATER && made.length == batch->rows);
+    if (outcome == 0 && !fits) {
         PyErr_SetString(PyExc_ValueError, "a column that was made later has another length");
         outcome = -1;
     }
@@ -354,7 +367,8 @@ int batch_read(Batch *batch, PyObject *source, int width)
     if (PyTuple_Check(source)) {
         outcome = batch_read_columns(batch, source, width);
     } else if (PyObject_IsInstance(source, python.rows) == 1) {
-        PyObject *given = PyObject_GetAttrString(source, "columns");
+        PyObject *name = interned(NAME_COLUMNS);
+        PyObject *given = name ? PyObject_GetAttr(source, name) : NULL;
         PyObject *columns = given ? PySequence_Tuple(given) : NULL;
         outcome = columns ? batch_read_columns(batch, columns, width) : -1;
         Py_XDECREF(given);
@@ -363,6 +377,10 @@ int batch_read(Batch *batch, PyObject *source, int width)
     } else {
         PyErr_Format(PyExc_TypeError, "rows must be a tuple of columns or Rows, not %S",
                      Py_TYPE(source));
+        outcome = -1;
+    }
+    if (outcome == 0 && batch->rows == UNKNOWN) {
+        PyErr_SetString(PyExc_ValueError, "one column at least, or rowids, must be there at once");
         outcome = -1;
     }
     if (outcome < 0) {
@@ -469,6 +487,9 @@ void batch_result(const Batch *batch, sqlite_api api, sqlite3_context *context, 
     }
     case VECTORS:
         SQ(api, result_blob64)(context, at, column->bytes, SQLITE_TRANSIENT);
+        break;
+    case CONSTANT:
+        cell_result(column->cells, api, context);
         break;
     case LATER:
         break; /* cursor_column makes it before */

@@ -46,6 +46,8 @@ enum {
     SQLITE_DONE = 101,
 };
 
+enum { SQLITE_TXN_READ = 1, SQLITE_FCNTL_DATA_VERSION = 35 };
+
 enum { SQLITE_INTEGER = 1, SQLITE_FLOAT, SQLITE_TEXT, SQLITE_BLOB, SQLITE_NULL };
 
 enum {
@@ -172,6 +174,7 @@ struct sqlite3_module {
     R(118, int, clear_bindings, (sqlite3_stmt *))                                                 \
     R(119, int, create_module_v2,                                                                 \
       (sqlite3 *, const char *, const sqlite3_module *, void *, sqlite_destructor))               \
+    R(127, int, file_control, (sqlite3 *, const char *, int, void *))                             \
     R(137, void, result_error_nomem, (sqlite3_context *))                                         \
     R(146, void, result_error_code, (sqlite3_context *, int))                                     \
     R(162, int, create_function_v2,                                                               \

@@ -14,6 +14,16 @@ void release_object(void *object)
     }
 }
 
+PyObject *interned(int name)
+{
+    static const char *const texts[NAMES] = {"run_query", "columns", "rowids", "__array_struct__"};
+    static PyObject *made[NAMES];
+    if (made[name] == NULL) {
+        made[name] = PyUnicode_InternFromString(texts[name]);
+    }
+    return made[name];
+}
+
 PyObject *value_to_python(sqlite_api api, sqlite3_value *value)
 {
     switch (SQ(api, value_type)(value)) {

@@ -184,11 +184,8 @@ static int make_room(Collector *collector)
     return 1;
 }
 
-void collector_add(Collector *collector, float far, int32_t node)
+void collector_look(Collector *collector, float far, int32_t node)
 {
-    if (far > collector->limit) {
-        return;
-    }
     const Graph *graph = collector->graph;
     float width = width_of(collector, far, &graph->coarse[node], length_of(graph, node));
     if (far - width > collector->most || far + width < collector->beyond ||

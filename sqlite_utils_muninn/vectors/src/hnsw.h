@@ -167,7 +167,7 @@ int graph_make_room(Graph *graph, int64_t count);
 int64_t graph_bytes(const Graph *graph);
 int32_t node_of(const Graph *graph, int64_t id); /* NOBODY: it is not there */
 void places_look(const Graph *graph, int64_t id);
-void node_pass(Graph *graph, int64_t id, int passed);
+int node_pass(Graph *graph, int64_t id, int passed);
 void note_largest(Graph *graph, int32_t node);
 int places_make(Graph *graph, int64_t count);
 void places_put(Graph *graph, int32_t node);
@@ -195,7 +195,16 @@ void collect_among(const Graph *graph, const Probe *probe, const int64_t *ids, i
 void collector_start(Collector *collector, const Graph *graph, const Probe *probe, int64_t wanted,
                      const double *bounds /* within, beyond */);
 void set_limit(Collector *collector);
-void collector_add(Collector *collector, float far, int32_t node);
+void collector_look(Collector *collector, float far, int32_t node);
+
+/* Most nodes are ruled out by one comparison. */
+static inline void collector_add(Collector *collector, float far, int32_t node)
+{
+    if (!(far > collector->limit)) {
+        collector_look(collector, far, node);
+    }
+}
+
 int collector_finish(Collector *collector);
 void collector_free(Collector *collector);
 
@@ -210,6 +219,7 @@ typedef struct {
 } Ranked;
 void exact_distances(int metric, const float *rows, int64_t count, const float *query, int64_t d,
                      double *far);
+int64_t exact_room(int64_t count, int64_t d);
 int64_t exact_rank(Ranked *rows, int64_t count, double within, double beyond);
 
 /* snapshot.c */

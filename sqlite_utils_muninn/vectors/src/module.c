@@ -18,6 +18,7 @@ static PyObject *module_use_loops(PyObject *module, PyObject *given)
 static PyMethodDef functions[] = {
     {"checksum", module_checksum, METH_VARARGS, "checksum(seed, bytes) -> int"},
     {"use_loops", module_use_loops, METH_VARARGS, "use_loops(name or None) -> name"},
+    {"is_finite", module_is_finite, METH_O, "is_finite(vectors) -> bool"},
     {"distances", module_distances, METH_VARARGS, "distances(metric, query, vectors) -> float64"},
     {"rank", module_rank, METH_VARARGS,
      "rank(metric, query, ids, vectors, most, within, beyond) -> ids, distances, places"},

@@ -144,13 +144,14 @@ int32_t node_of(const Graph *graph, int64_t id)
     return find_node(graph, id, ALIVE);
 }
 
-/* Passes a row over, as if it were not there, or takes that back. */
-void node_pass(Graph *graph, int64_t id, int passed)
+/* Passes a row over, as if it were not there, or takes that back. Returns whether it is there. */
+int node_pass(Graph *graph, int64_t id, int passed)
 {
     int32_t node = find_node(graph, id, passed ? ALIVE : PASSED);
     if (node != NOBODY) {
         graph->dead[node] = passed ? PASSED : ALIVE;
     }
+    return node != NOBODY;
 }
 
 /* Notes the largest error, shift and length of any node: no estimate is farther off. */

@@ -48,6 +48,7 @@ PyObject *index_snapshot_check(PyObject *self, PyObject *unused);
 PyObject *module_checksum(PyObject *module, PyObject *given);
 
 /* ranking.c */
+PyObject *module_is_finite(PyObject *module, PyObject *vectors);
 PyObject *module_distances(PyObject *module, PyObject *given);
 PyObject *module_rank(PyObject *module, PyObject *given);
 

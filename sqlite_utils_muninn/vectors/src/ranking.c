@@ -17,7 +17,8 @@ static double *exact(const Ranking *ranking)
         PyErr_SetString(PyExc_ValueError, "query and vectors do not fit together");
         return NULL;
     }
-    double *far = malloc((size_t)count * sizeof(double) + 1);
+    double *far =
+        malloc((size_t)exact_room(count, ranking->query_size / 4) * sizeof(double));
     if (far == NULL) {
         PyErr_NoMemory();
         return NULL;
@@ -27,6 +28,24 @@ static double *exact(const Ranking *ranking)
                     (const float *)ranking->query, ranking->query_size / 4, far);
     Py_END_ALLOW_THREADS
     return far;
+}
+
+/* is_finite(vectors): no coordinate is NaN or infinite */
+PyObject *module_is_finite(PyObject *module, PyObject *vectors)
+{
+    const uint32_t exponent = 0x7f800000;
+    char *bytes;
+    Py_ssize_t size;
+    uint32_t bits, odd = 0;
+    (void)module;
+    if (PyBytes_AsStringAndSize(vectors, &bytes, &size) < 0) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i + 4 <= size; i += 4) {
+        memcpy(&bits, bytes + i, 4);
+        odd |= (bits & exponent) == exponent;
+    }
+    return PyBool_FromLong(!odd);
 }
 
 /* distances(metric, query, vectors) -> float64 */

@@ -11,33 +11,67 @@ typedef struct {
     long long ef; /* 0: every vector is looked at */
 } Search;
 
-static void pass_over(Graph *graph, const Search *search, int passed)
+static int64_t pass_over(Graph *graph, const Search *search, int passed)
 {
+    int64_t count = 0;
     for (Py_ssize_t i = 0; i < search->passing_size / 8; i++) {
-        node_pass(graph, search->passing[i], passed);
+        count += node_pass(graph, search->passing[i], passed);
+    }
+    return count;
+}
+
+static int start(Collector *collector, const Graph *graph, const Search *search,
+                 const Probe *probe)
+{
+    collector_start(collector, graph, probe, search->wanted, search->bounds);
+    collector->trust = (float)search->trust;
+    set_limit(collector);
+    return collector->failed ? NO_MEMORY : 0;
+}
+
+/* Candidates by the graph. Dead nodes take places in sight; where too few are found that live, one
+ * looks farther. */
+static int search_graph(const Graph *graph, const Search *search, const Probe *probe,
+                        int64_t passed, Collector *collector)
+{
+    int64_t living = graph->count - graph->dead_count, least = living - passed;
+    int64_t sight = search->ef > search->wanted ? search->ef : search->wanted;
+    sight = sight < graph->count ? sight : graph->count;
+    sight = sight * graph->count / (living > 1 ? living : 1);
+    least = least < search->wanted ? least : search->wanted;
+    for (;; sight *= 2) {
+        int result = collect_from_graph(graph, probe, sight, collector);
+        collect_from_scan(graph, probe, graph->linked, collector);
+        result = result < 0 ? result : collector_finish(collector);
+        if (result < 0 || collector->count >= least || sight >= graph->linked) {
+            return result;
+        }
+        collector_free(collector);
+        if (start(collector, graph, search, probe) < 0) {
+            return NO_MEMORY;
+        }
     }
 }
 
 static int run_search(Graph *graph, const Search *search, const Probe *probe, Collector *collector)
 {
-    int result = 0;
-    collector_start(collector, graph, probe, search->wanted, search->bounds);
-    collector->trust = (float)search->trust;
-    set_limit(collector);
-    if (collector->failed) {
-        return NO_MEMORY;
+    int result = start(collector, graph, search, probe);
+    if (result < 0) {
+        return result;
     }
-    pass_over(graph, search, 1);
-    if (search->among != NULL) {
-        collect_among(graph, probe, search->among, search->among_size / 8, collector);
-    } else if (search->ef > 0) {
-        result = collect_from_graph(graph, probe, search->ef, collector);
-        collect_from_scan(graph, probe, graph->linked, collector);
+    int64_t passed = pass_over(graph, search, 1);
+    if (search->among == NULL && search->ef > 0) {
+        result = search_graph(graph, search, probe, passed, collector);
     } else {
-        collect_from_scan(graph, probe, 0, collector);
+        if (search->among != NULL) {
+            collect_among(graph, probe, search->among, search->among_size / 8, collector);
+        } else {
+            collect_from_scan(graph, probe, 0, collector);
+        }
+        result = collector_finish(collector);
     }
     pass_over(graph, search, 0);
-    return result < 0 ? result : collector_finish(collector);
+    return result;
 }
 
 static PyObject *found_ids(const Graph *graph, const Collector *collector)
@@ -69,8 +103,8 @@ static PyObject *search_with(Index *index, const Search *search, void *codes, fl
     return found;
 }
 
-/* search(query, wanted, ef, trust, within, beyond, passing, among) -> ids, nearest first; None
- * where the query cannot be compared. */
+/* search(query, wanted, ef, trust, within, beyond, passing, among) -> ids, nearest first, at least
+ * `wanted` where there are so many that live; None where the query cannot be compared. */
 PyObject *index_search(PyObject *self, PyObject *given)
 {
     Index *index = (Index *)self;
