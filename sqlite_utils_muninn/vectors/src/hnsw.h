@@ -21,6 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAS_X86
+#endif
+
 enum { METRIC_L2, METRIC_PRODUCT, METRIC_COSINE };
 enum { CODES_BYTE, CODES_FLOAT };
 enum { NO_MEMORY = -1, TOO_MANY = -2 };
@@ -43,9 +47,12 @@ typedef struct {
     size_t size;
 } Block;
 
+typedef struct Graph Graph;
 typedef float (*Distance)(const void *a, const void *b, int64_t stride);
+typedef int (*Encode)(const Graph *graph, const float *vector, void *codes, Coarse *coarse,
+                      float *work);
 
-typedef struct {
+struct Graph {
     /* What it was made for. */
     int dimensions, metric, kind;
     int m, ef_construction;
@@ -79,7 +86,8 @@ typedef struct {
     /* Work space. */
     Block visited; /* a bit for each node */
     Distance compare;
-} Graph;
+    Encode encode;
+};
 
 /* A query, or a node that looks for neighbours. */
 typedef struct {
@@ -122,6 +130,7 @@ typedef struct {
 int distance_choose(const char *name);
 const char *distance_name(void);
 Distance distance_of(int kind, int metric);
+Encode encode_of(int kind);
 
 static inline const void *codes_of(const Graph *graph, int32_t node)
 {
@@ -176,6 +185,8 @@ int block_make(Block *block, size_t size, size_t kept);
 void block_free(Block *block);
 
 /* encode.c */
+Encode encoder_of(int kind, int is_avx2);
+float *encode_room(const Graph *graph);
 int encode(const Graph *graph, const float *vector, void *codes, Coarse *coarse, float *work);
 
 /* collect.c */

@@ -83,6 +83,7 @@ int graph_start(Graph *graph)
     int64_t bytes = graph->kind == CODES_BYTE ? graph->dimensions : 4 * (int64_t)graph->dimensions;
     graph->stride = (bytes + LINE - 1) / LINE * LINE;
     graph->compare = distance_of(graph->kind, graph->metric);
+    graph->encode = encode_of(graph->kind);
     graph->entry = NOBODY;
     return places_make(graph, 0);
 }

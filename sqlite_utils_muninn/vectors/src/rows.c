@@ -8,7 +8,7 @@ typedef int (*Each)(Graph *graph, const int64_t *ids, const float *vectors, Py_s
 static int add_rows(Graph *graph, const int64_t *ids, const float *vectors, Py_ssize_t count,
                     uint8_t *refused)
 {
-    float *work = malloc((size_t)graph->dimensions * sizeof(float));
+    float *work = encode_room(graph);
     int result = graph_make_room(graph, graph->count + count);
     if (result == 0) {
         result = places_make(graph, graph->count + count);
@@ -99,7 +99,7 @@ static int compare_rows(Graph *graph, const int64_t *ids, const float *vectors,
                         Py_ssize_t count, uint8_t *differs)
 {
     Block codes = {NULL, NULL, 0};
-    float *work = malloc((size_t)graph->dimensions * sizeof(float));
+    float *work = encode_room(graph);
     int made = work != NULL && block_make(&codes, (size_t)graph->stride, 0) == 0;
     for (Py_ssize_t i = 0; i < count && made; i++) {
         Coarse coarse;

@@ -88,7 +88,7 @@ PyObject *index_search(PyObject *self, PyObject *given)
         search.passing_size % 8 || search.among_size % 8) {
         return PyErr_Format(PyExc_ValueError, "an argument has not its size");
     }
-    float *work = malloc((size_t)search.query_size);
+    float *work = encode_room(graph);
     if (work == NULL || block_make(&codes, (size_t)graph->stride, 0) < 0) {
         free(work);
         return PyErr_NoMemory();
