@@ -81,7 +81,7 @@ PyObject *index_search(PyObject *self, PyObject *given)
                           &search.ef, &search.trust, &search.bounds[0], &search.bounds[1],
                           &search.passing, &search.passing_size, &search.among,
                           &search.among_size) ||
-        !enter(index, 1)) {
+        !enter(index, READY)) {
         return NULL;
     }
     if (search.query_size != 4 * (Py_ssize_t)graph->dimensions || search.wanted < 0 ||
