@@ -140,7 +140,7 @@ class Graph:
         Those have coordinates beyond all others' (or NaN), or are there already.
         """
         ids = np.asarray(ids, dtype="<i8")
-        refused = self.core.add(ids.tobytes(), np.ascontiguousarray(matrix, "<f4").tobytes())
+        refused = self.core.add(ids.tobytes(), np.ascontiguousarray(matrix, "<f4"))
         return ids[np.frombuffer(refused, np.bool_)]
 
     def fill(self, ids: Ids, matrix: Matrix) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -149,7 +149,7 @@ class Graph:
         Returns which of them it has no place for, or has already.
         """
         ids = np.asarray(ids, dtype="<i8")
-        vectors = np.ascontiguousarray(matrix, "<f4").tobytes()
+        vectors = np.ascontiguousarray(matrix, "<f4")
         return np.frombuffer(self.core.snapshot_fill(ids.tobytes(), vectors), np.bool_)
 
     def drop(self, id_: int) -> bool:

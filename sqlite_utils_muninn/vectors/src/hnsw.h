@@ -239,7 +239,7 @@ const char *snapshot_check(Graph *graph); /* what is wrong, or NULL */
 
 /* restore.c */
 void restore_lose(Graph *graph, int64_t id);
-int restore_copy(Graph *graph, int64_t id, const float *vector, float *work);
+int restore_copy(Graph *graph, int64_t id, const float *vector, float *work, int32_t *next);
 int32_t restore_finish(Graph *graph);
 
 /* checksum.c */

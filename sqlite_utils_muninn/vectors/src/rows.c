@@ -98,10 +98,11 @@ static int fill_rows(Graph *graph, const int64_t *ids, const float *vectors, Py_
                      uint8_t *unknown)
 {
     float *work = encode_room(graph);
+    int32_t next = 0;
     for (Py_ssize_t i = 0; i < count && work != NULL; i++) {
         int64_t id;
         memcpy(&id, ids + i, sizeof(id));
-        unknown[i] = !restore_copy(graph, id, vectors + i * graph->dimensions, work);
+        unknown[i] = !restore_copy(graph, id, vectors + i * graph->dimensions, work, &next);
     }
     free(work);
     return work == NULL ? NO_MEMORY : 0;
