@@ -254,27 +254,33 @@ def test_an_interrupt_while_it_is_restored_leaves_nothing_half_done(
     fill(conn, range(0, 40, 3), matrix(14, seed=4))
     rows = dict(enumerate(matrix()))
     rows.update(zip(range(0, 40, 3), matrix(14, seed=4), strict=True))
-    chance, stopped = random.Random(1), []
-    for _ in range(30):
-        forget_indexes()
-        other = connect(path)
-        left = chance.randint(1, 400)
+    ticks = interrupted_after(connect, path, 10**9)  # all that it takes
+    assert shared_index().saved is not None
+    for left in sorted(random.Random(1).sample(range(1, ticks), 30)):
+        assert interrupted_after(connect, path, left) == left
+        agree(connect(path), rows)
 
-        def count_down() -> int:
-            nonlocal left
-            left -= 1
-            return int(left == 0)
 
-        other.set_progress_handler(count_down, 100)
-        try:
-            ask(other, matrix()[3])
-        except sqlite_module().OperationalError as error:
-            stopped.append(str(error))
-        other.set_progress_handler(None, 0)
-        agree(other, rows)
-        other.close()
-    assert set(stopped) == {"interrupted"}
-    assert len(stopped) < 30
+def interrupted_after(connect: Connect, path: Path, most: int) -> int:
+    """Ask in a fresh process's place, for so many steps at most. Returns how many there were."""
+    forget_indexes()
+    conn, steps = connect(path), 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return int(steps == most)
+
+    conn.set_progress_handler(count, 100)
+    try:
+        ask(conn, matrix()[3])
+    except sqlite_module().OperationalError as error:
+        interrupted = str(error)
+    else:
+        interrupted = "not"
+    conn.set_progress_handler(None, 0)
+    assert interrupted == ("interrupted" if steps == most else "not")
+    return steps
 
 
 def test_an_old_snapshot_is_answered_right_after_a_restart(connect: Connect, path: Path) -> None:
