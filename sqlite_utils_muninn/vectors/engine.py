@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -149,14 +149,17 @@ class Graph:
         Those have coordinates beyond all others' (or NaN), or are there already.
         """
         ids = np.asarray(ids, dtype="<i8")
-        refused = self.core.add(ids.tobytes(), np.ascontiguousarray(matrix, "<f4").tobytes())
+        refused = self.core.add(ids.tobytes(), np.ascontiguousarray(matrix, "<f4"))
         return ids[np.frombuffer(refused, np.bool_)]
 
-    def differing(self, ids: Ids, matrix: Matrix) -> Ids:
-        """Those of some ids whose copy is missing, or is none of this vector."""
+    def fill(self, ids: Ids, matrix: Matrix) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Make the copies of some ids of a saved index.
+
+        Returns which of them it has no place for, or has already.
+        """
         ids = np.asarray(ids, dtype="<i8")
-        flags = self.core.differ(ids.tobytes(), np.ascontiguousarray(matrix, "<f4").tobytes())
-        return ids[np.frombuffer(flags, np.bool_)]
+        vectors = np.ascontiguousarray(matrix, "<f4")
+        return np.frombuffer(self.core.snapshot_fill(ids.tobytes(), vectors), np.bool_)
 
     def drop(self, id_: int) -> bool:
         """Forget an id. Returns whether it was there."""

@@ -25,11 +25,11 @@ from . import building
 from .engine import FLOATS, Graph, Search, Shape, shape_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from .blob import Ids, Matrix, Packed
     from .options import GraphOptions
-    from .saved import Saved
+    from .saved import Restored, Saved
 
 # A look at 2 million bytes takes 60 to 80 us: a graph gains nothing below.
 SCANNED_FLOATS = 2_000_000
@@ -75,7 +75,10 @@ class Source(Protocol):
         """All vectors."""
 
     def saved(self, dimensions: int, options: GraphOptions) -> Saved | None:
-        """The saved index, if there is one that is whole."""
+        """What the saved index says of itself, if there is one."""
+
+    def restore(self, saved: Saved, options: GraphOptions, changed: Collection[int]) -> Restored:
+        """The saved index without some rows. Raises ValueError where it cannot be believed."""
 
     def check(self) -> None:
         """Raise where the statement is to stop."""
@@ -214,27 +217,33 @@ class Index:
         found = source.saved(self.dimensions, self.options)
         if found is None or found.position.seq > position.seq:
             return False
-        changes = self._changes(source, found.position, position, len(found.graph))
+        changes = self._changes(source, found.position, position, found.rows)
         if changes is None:
             return False
-        self._take(found.graph, found.position)
+        try:
+            restored = source.restore(found, self.options, _ids(changes).tolist())
+        except ValueError:  # the vectors are the truth
+            return False
+        self._take(restored.graph, found.position)
         self.refused, self.saved = found.refused, found.position
-        self._follow(source, position, changes)
+        self._apply(changes, restored.changed, position)
         return True
 
-    def _follow(
-        self, source: Source, position: Position, changes: list[Change] | None = None
-    ) -> None:
+    def _follow(self, source: Source, position: Position) -> None:
         assert self.position is not None
-        if changes is None:
-            changes = source.changes(self.position.seq + 1, position.seq)
-        ids = np.array(sorted({c.id for c in changes if c.id is not None}), dtype=np.int64)
-        found, matrix = source.read(ids)
+        changes = source.changes(self.position.seq + 1, position.seq)
+        self._apply(changes, source.read(_ids(changes)), position)
+
+    def _apply(
+        self, changes: list[Change], vectors: tuple[Ids, Matrix], position: Position
+    ) -> None:
+        """Take what changed up to `position`."""
+        ids = _ids(changes).tolist()
         self.position = None  # until all is done: what fails halfway must not be used
-        for id_ in ids.tolist():
+        for id_ in ids:
             self.graph.drop(id_)
-        self.refused.difference_update(ids.tolist())
-        self.refused.update(self.graph.add(found, matrix).tolist())
+        self.refused.difference_update(ids)
+        self.refused.update(self.graph.add(*vectors).tolist())
         self._history.extend(changes)
         self.position = position
         self._build_if_large()
@@ -281,6 +290,11 @@ class Index:
 
     def __contains__(self, id_: int) -> bool:
         return id_ in self.graph or id_ in self.refused
+
+
+def _ids(changes: list[Change]) -> Ids:
+    """The ids that changed, in order."""
+    return np.array(sorted({c.id for c in changes if c.id is not None}), dtype=np.int64)
 
 
 def _read(source: Source, dimensions: int, options: GraphOptions) -> tuple[Graph, set[int]]:

@@ -57,7 +57,8 @@ def _problems(storage: Storage, options: GraphOptions) -> Iterator[str]:
     broken = storage.broken_vectors()
     if broken:
         yield f"vectors that have not their size, or hold NaN or infinity: {some(broken)}"
-    yield from _saved_problems(storage, options)
+    else:
+        yield from _saved_problems(storage, options)
     yield from belonging.problems(storage, set(storage.vector_ids().tolist()))
 
 
@@ -77,21 +78,14 @@ def _log_problems(storage: Storage) -> Iterator[str]:
 
 
 def _saved_problems(storage: Storage, options: GraphOptions) -> Iterator[str]:
-    edges = f"{storage.table}_edges"
     try:
         saved = storage.checked_saved(options)
+        position = storage.position()
+        if saved is None or position is None or not storage.passed(saved.position):
+            return  # in another history it is not used
+        changes = storage.changes(saved.position.seq, position.seq)[1:]
+        changed = {change.id for change in changes if change.id is not None}
+        if all(change.id is not None for change in changes):
+            storage.restore(saved, options, changed)
     except ValueError as error:
-        yield f"{edges} holds no whole index: {error}"
-        return
-    position = storage.position()
-    if saved is None or position is None or not storage.passed(saved.position):
-        return  # in another history it is not used
-    changed = {change.id for change in storage.changes(saved.position.seq, position.seq)[1:]}
-    expected, wrong = set(saved.graph.ids().tolist()) | saved.refused, set()
-    for ids, matrix in storage.blocks(whole=True):
-        wrong.update(saved.graph.differing(ids, matrix).tolist())
-        expected.difference_update(ids.tolist())
-        storage.check()
-    wrong = (wrong | expected) - saved.refused - changed
-    if wrong and None not in changed:
-        yield f"{edges} holds an index that is wrong for {some(wrong)}"
+        yield f"{storage.table}_edges holds no whole index: {error}"

@@ -1,9 +1,13 @@
 """The index of a table in its file, in v_edges: what a fresh process opens instead of building it.
 
 Row 0 is the head: what the index was made for, where in the log it stands, a checksum. Rows 1, 2,
-... are pages of the index as src/snapshot.c lays it out: coarse copies, ids, lists of neighbours.
-A saved index is a shortcut, never the truth: one that is damaged, or stands in another history, is
-passed over. A crafted one may hold anything, so no number in it is used before it was checked.
+... are pages of the index as src/snapshot.c lays it out: ids, lists of neighbours, and coarse
+copies of the dead alone. Those of the living are made anew from the vectors, which are in the file
+anyway: the head has the shape that they were made by, so they come out the same.
+
+A saved index is a shortcut, never the truth: one that is damaged, stands in another history or
+knows other rows is passed over. A crafted one may hold anything, so no number in it is used before
+it was checked.
 """
 
 from __future__ import annotations
@@ -19,15 +23,17 @@ from .index import MOST_REFUSED, Position
 from .options import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
+    from .blob import Ids, Matrix
+    from .edges import Edges
     from .index import Index
     from .options import GraphOptions
 
-MAGIC = b"muninn\0\1"
+MAGIC = b"muninn\0\2"
 PAGE = 1 << 20
 _SUM = struct.Struct("<Q")
-_LEAST_NODE = 64 + 12 + 8 + 1  # bytes of a node that stands alone
+_NAMED = 5  # ids in a message
 
 
 class Head(NamedTuple):
@@ -43,21 +49,40 @@ class Head(NamedTuple):
     unit: float
     nodes: int
     linked: int
+    dead: int
     seq: int
     tag: int
     size: int  # bytes of all pages
     sum: int
 
 
-_HEAD = struct.Struct("<8s6Id5qQ")
+_HEAD = struct.Struct("<8s6Id6qQ")
 
 
 class Saved(NamedTuple):
-    """An index read from a file."""
+    """What the head of a saved index says."""
+
+    head: Head
+    centre: bytes | None
+    refused: set[int]
+
+    @property
+    def position(self) -> Position:
+        """Where it stands in the log."""
+        return Position(self.head.seq, self.head.tag)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it says that it knows."""
+        return self.head.nodes - self.head.dead + len(self.refused)
+
+
+class Restored(NamedTuple):
+    """A saved index in memory, without the rows that changed since."""
 
     graph: Graph
-    position: Position
-    refused: set[int]
+    changed: tuple[Ids, Matrix]
+    """Those of the changed rows that have a vector, and their vectors."""
 
 
 # ---- Writing ----
@@ -83,6 +108,7 @@ def dump(index: Index) -> list[bytes] | None:
         shape.unit,
         core.nodes,
         core.linked,
+        core.dead,
         position.seq,
         position.tag,
         size,
@@ -110,40 +136,8 @@ def claim(first: object) -> Head | None:
     return Head(*_HEAD.unpack_from(first))
 
 
-def restore(
-    first: object,
-    pages: Callable[[], Iterator[object]],
-    size: int,
-    dimensions: int,
-    options: GraphOptions,
-) -> Saved:
-    """Read what `dump` wrote; `size` is the size of all pages together.
-
-    Raises ValueError, saying what is wrong.
-    """
-    head, centre, refused = _head(first)
-    _refuse_other(head, dimensions, options)
-    # What is asked for must be there before memory is taken for it.
-    if head.size != size or not 0 <= head.linked <= head.nodes <= size // _LEAST_NODE:
-        raise ValueError("its pages have not the size that they should have")
-    graph = Graph(dimensions, options, Shape(head.kind, head.unit, centre))
-    if graph.core.snapshot_start(head.nodes, head.linked) != size:
-        raise ValueError("its pages have not the size that they should have")
-    total = at = 0
-    for page in pages():
-        if not isinstance(page, bytes) or at + len(page) > size:
-            raise ValueError("a page is damaged")
-        graph.core.snapshot_write(at, page)
-        total = _hnsw.checksum(total, page)
-        at += len(page)
-    if at != size or total != head.sum:
-        raise ValueError("its checksum is wrong")
-    graph.core.snapshot_check()
-    return Saved(graph, Position(head.seq, head.tag), refused)
-
-
-def _head(first: object) -> tuple[Head, bytes | None, set[int]]:
-    """The head and what follows it. Raises ValueError."""
+def read_head(first: object, dimensions: int, options: GraphOptions) -> Saved:
+    """Read the first row that `dump` wrote. Raises ValueError, saying what is wrong."""
     if not isinstance(first, bytes) or len(first) < _HEAD.size + _SUM.size:
         raise ValueError("its head is damaged")
     body, (total,) = first[: -_SUM.size], _SUM.unpack(first[-_SUM.size :])
@@ -153,8 +147,9 @@ def _head(first: object) -> tuple[Head, bytes | None, set[int]]:
         raise ValueError("its head is damaged")
     if len(body) != ids + 8 * head.refused or head.refused > MOST_REFUSED:
         raise ValueError("its head has not its size")
+    _refuse_other(head, dimensions, options)
     refused = set(np.frombuffer(body[ids:], "<i8").tolist())
-    return head, body[_HEAD.size : ids] or None, refused
+    return Saved(head, body[_HEAD.size : ids] or None, refused)
 
 
 def _refuse_other(head: Head, dimensions: int, options: GraphOptions) -> None:
@@ -163,3 +158,74 @@ def _refuse_other(head: Head, dimensions: int, options: GraphOptions) -> None:
         raise ValueError("it was made for another table")
     if head.kind not in (BYTES, FLOATS) or (head.kind == FLOATS and head.centre):
         raise ValueError("its head is damaged")
+    if not 0 <= head.dead <= head.nodes or not 0 <= head.linked <= head.nodes:
+        raise ValueError("its head is damaged")
+
+
+def restore(
+    saved: Saved, edges: Edges, options: GraphOptions, changed: Collection[int]
+) -> Restored:
+    """Read the pages that `dump` wrote, and make the copies of the vectors beside them.
+
+    `changed` are the ids whose vectors are not those, or not only those, that were saved. Raises
+    ValueError, saying what is wrong, where the index is damaged or of other vectors.
+    """
+    lost = np.array(sorted(changed), "<i8")
+    graph = _read_links(saved, edges, options, len(lost))
+    graph.core.snapshot_lose(lost.tobytes())
+    return Restored(graph, _make_copies(graph, edges.blocks(), saved.refused, lost))
+
+
+def _read_links(saved: Saved, edges: Edges, options: GraphOptions, changed: int) -> Graph:
+    head = saved.head
+    pages, size = edges.pages_size()
+    if head.size != size:
+        raise ValueError("its pages have not the size that they should have")
+    # Copies are made of vectors that are there: no memory for more of them.
+    if 4 * head.dimensions * (head.nodes - head.dead - changed) > edges.size():
+        raise ValueError("it has more rows than the file has vectors")
+    graph = Graph(head.dimensions, options, Shape(head.kind, head.unit, saved.centre))
+    core = graph.core
+    try:
+        core.snapshot_start(head.nodes, head.linked, head.dead, changed, size)
+    except ValueError:
+        raise ValueError("its pages have not the size that they should have") from None
+    total = at = 0
+    for page in edges.pages(pages):
+        if not isinstance(page, bytes) or at + len(page) > size:
+            raise ValueError("a page is damaged")
+        core.snapshot_write(at, page)
+        total = _hnsw.checksum(total, page)
+        at += len(page)
+    if at != size or total != head.sum:
+        raise ValueError("its checksum is wrong")
+    core.snapshot_check()
+    return graph
+
+
+def _make_copies(
+    graph: Graph, blocks: Iterator[tuple[Ids, Matrix]], refused: set[int], lost: Ids
+) -> tuple[Ids, Matrix]:
+    """Give every living node its copy. Returns the vectors of `lost`."""
+    read: list[tuple[Ids, Matrix]] = [(lost[:0], np.empty((0, graph.dimensions), np.float32))]
+    seen: set[int] = set(lost.tolist())
+    for ids, matrix in blocks:
+        unknown = graph.fill(ids, matrix)
+        if unknown.any():
+            others, vectors = ids[unknown], matrix[unknown]
+            is_lost = np.isin(others, lost)
+            read.append((others[is_lost], vectors[is_lost]))
+            without = others[~is_lost].tolist()
+            seen.update(without)
+            _expect("does not know the rows", set(without) - refused)
+    _expect("knows rows that have no vector:", refused - seen)
+    graph.core.snapshot_finish()
+    return np.concatenate([ids for ids, _ in read]), np.concatenate([rows for _, rows in read])
+
+
+def _expect(what: str, ids: set[int]) -> None:
+    """Raise ValueError unless there are no such ids."""
+    if ids:
+        named = ", ".join(map(str, sorted(ids)[:_NAMED]))
+        more = ", ..." if len(ids) > _NAMED else ""
+        raise ValueError(f"it {what} {named}{more}")

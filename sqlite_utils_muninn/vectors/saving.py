@@ -1,9 +1,11 @@
 """When the index of a table is saved: by whoever writes, seldom; by 'optimize', and after a load.
 
-Saving writes half a kilobyte a vector: 0.2 to 0.3 s of CPU for 100,000. So it is done when a
-twentieth of the rows has changed since the last time (2,000 at least), within the transaction that
-is about to be committed. What is saved is the index as it stands at some committed position; what
-the log says after that is read again by whoever opens it.
+Saving writes 8 * m + 14 bytes a vector: 30 to 50 ms of CPU for 100,000 with m=16, which one commit
+out of many pays. So it is done when a fiftieth of the rows has changed since the last time (1,000
+at least), within the transaction that is about to be committed: less than 8 kB for each changed
+row, about what its own commit writes. Seldomer would cost more elsewhere: each process that opens
+the table reads what changed since, and links it again. What is saved is the index as it stands at
+some committed position; what the log says after that is read again by whoever opens it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from ..bridge import Database
     from .options import GraphOptions
 
-CHANGES, SHARE = 2_000, 20  # saved after so many changes, or a twentieth of the rows
+CHANGES, SHARE = 1_000, 50  # saved after so many changes, or a fiftieth of the rows
 LINKED_AT_ONCE = 64
 
 

@@ -22,17 +22,18 @@ import numpy as np
 
 from ..bridge import Database, SQLError, quote
 from .blob import FLOAT32, INT64, Ids, Matrix
+from .edges import Edges
 from .index import Change, Position, followed
 from .options import MOST_DIMENSIONS, TEXT
-from .saved import claim, restore
+from .saved import claim, read_head, restore
 from .shared import Transaction, transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from .index import Index
     from .options import Column, GraphOptions
-    from .saved import Saved
+    from .saved import Restored, Saved
 
 FORMAT = "2"
 
@@ -239,25 +240,29 @@ class Storage:
             self.db.execute(f"INSERT INTO {self.name('edges')} VALUES (?, ?)", (number, row))
 
     def has_saved(self, index: Index) -> bool:
-        """Whether the saved index says that it is this one, as it stands."""
+        """Whether the saved index is this one as it stands, and was seen to be whole."""
         head, core = claim(self._saved_head()), index.graph.core
-        if head is None or index.position is None:
+        if head is None or index.position is None or index.saved != index.position:
             return False
         there = (head.seq, head.tag, head.nodes, head.linked)
         return there == (*index.position, core.nodes, core.linked)
 
     def saved(self, dimensions: int, options: GraphOptions) -> Saved | None:
-        """The saved index, if there is one that is whole."""
+        """What the saved index says of itself, if there is one."""
         head = self._saved_head()
         try:
-            return None if head is None else self._restore(head, dimensions, options)
+            return None if head is None else read_head(head, dimensions, options)
         except ValueError:  # the vectors are the truth
             return None
 
     def checked_saved(self, options: GraphOptions) -> Saved | None:
-        """The saved index; None: there is none. Raises ValueError where it is damaged."""
+        """The same; None: there is none. Raises ValueError where it is damaged."""
         (count,) = self.db.execute(f"SELECT count(*) FROM {self.name('edges')}")[0]
-        return self._restore(self._saved_head(), self.dimensions, options) if count else None
+        return read_head(self._saved_head(), self.dimensions, options) if count else None
+
+    def restore(self, saved: Saved, options: GraphOptions, changed: Collection[int]) -> Restored:
+        """The saved index without some rows. Raises ValueError where it cannot be believed."""
+        return restore(saved, Edges(self), options, changed)
 
     def since_saved(self) -> int | None:
         """Changes since the index was saved; None: it is not, or not in this history."""
@@ -269,20 +274,6 @@ class Storage:
     def _saved_head(self) -> object:
         rows = self.db.execute(f"SELECT data FROM {self.name('edges')} WHERE id = 0")
         return rows[0][0] if rows else None
-
-    def _restore(self, head: object, dimensions: int, options: GraphOptions) -> Saved:
-        edges = self.name("edges")
-        (numbers, size) = self.db.execute(
-            f"SELECT count(*), coalesce(sum(length(data)), 0) FROM {edges} WHERE id <> 0"
-        )[0]
-
-        def pages() -> Iterator[object]:
-            for number in range(1, numbers + 1):
-                rows = self.db.execute(f"SELECT data FROM {edges} WHERE id = ?", (number,))
-                yield rows[0][0] if rows else None
-                self.check()
-
-        return restore(head, pages, size, dimensions, options)
 
     # ---- Reading ----
 

@@ -1,8 +1,7 @@
 /* How far two coarse vectors are from each other: one of several loops, by what the CPU has. */
 #include "hnsw.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define HAS_X86
+#ifdef HAS_X86
 #include <immintrin.h>
 #endif
 
@@ -168,4 +167,10 @@ Distance distance_of(int kind, int metric)
         return loops->bytes;
     }
     return metric == METRIC_PRODUCT ? loops->dot : loops->square;
+}
+
+/* How vectors become copies, by the same choice. */
+Encode encode_of(int kind)
+{
+    return encoder_of(kind, loops != &every[0]);
 }

@@ -21,10 +21,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAS_X86
+#endif
+
 enum { METRIC_L2, METRIC_PRODUCT, METRIC_COSINE };
 enum { CODES_BYTE, CODES_FLOAT };
-enum { NO_MEMORY = -1, TOO_MANY = -2 };
-enum { ALIVE, DEAD, PASSED };
+enum { NO_MEMORY = -1, TOO_MANY = -2, WRONG_SIZE = -3 };
+enum { ALIVE, DEAD, PASSED, WAITING, LOST, FOUND }; /* the last three: see restore.c */
 
 #define MOST_LEVELS 16 /* above the ground, for the smallest m and 2**31 nodes */
 #define MOST_NODES ((int64_t)1 << 31) / 2
@@ -43,9 +47,12 @@ typedef struct {
     size_t size;
 } Block;
 
+typedef struct Graph Graph;
 typedef float (*Distance)(const void *a, const void *b, int64_t stride);
+typedef int (*Encode)(const Graph *graph, const float *vector, void *codes, Coarse *coarse,
+                      float *work);
 
-typedef struct {
+struct Graph {
     /* What it was made for. */
     int dimensions, metric, kind;
     int m, ef_construction;
@@ -58,7 +65,7 @@ typedef struct {
     Block codes;
     Coarse *coarse;
     int64_t *ids;
-    uint8_t *dead; /* 1: removed; PASSED: passed over in the search that runs */
+    uint8_t *dead; /* DEAD: removed; PASSED: passed over in the search that runs */
     Coarse largest; /* the largest error and shift of any node */
     float largest_length;
 
@@ -79,7 +86,8 @@ typedef struct {
     /* Work space. */
     Block visited; /* a bit for each node */
     Distance compare;
-} Graph;
+    Encode encode;
+};
 
 /* A query, or a node that looks for neighbours. */
 typedef struct {
@@ -122,6 +130,7 @@ typedef struct {
 int distance_choose(const char *name);
 const char *distance_name(void);
 Distance distance_of(int kind, int metric);
+Encode encode_of(int kind);
 
 static inline const void *codes_of(const Graph *graph, int32_t node)
 {
@@ -166,6 +175,7 @@ void graph_end(Graph *graph);
 int graph_make_room(Graph *graph, int64_t count);
 int64_t graph_bytes(const Graph *graph);
 int32_t node_of(const Graph *graph, int64_t id); /* NOBODY: it is not there */
+int32_t node_in(const Graph *graph, int64_t id, int state);
 void places_look(const Graph *graph, int64_t id);
 int node_pass(Graph *graph, int64_t id, int passed);
 void note_largest(Graph *graph, int32_t node);
@@ -176,6 +186,8 @@ int block_make(Block *block, size_t size, size_t kept);
 void block_free(Block *block);
 
 /* encode.c */
+Encode encoder_of(int kind, int is_avx2);
+float *encode_room(const Graph *graph);
 int encode(const Graph *graph, const float *vector, void *codes, Coarse *coarse, float *work);
 
 /* collect.c */
@@ -223,11 +235,24 @@ int64_t exact_room(int64_t count, int64_t d);
 int64_t exact_rank(Ranked *rows, int64_t count, double within, double beyond);
 
 /* snapshot.c */
+typedef struct {
+    int64_t count, linked, dead; /* nodes */
+    int64_t more;                /* that will be added to them */
+    int64_t size;                /* bytes */
+} Outline;
+
 int64_t snapshot_size(const Graph *graph);
 void snapshot_read(const Graph *graph, int64_t start, int64_t size, unsigned char *out);
 void snapshot_write(Graph *graph, int64_t start, int64_t size, const unsigned char *in);
-int snapshot_make_room(Graph *graph, int64_t count, int64_t linked);
+int snapshot_start(Graph *graph, const Outline *claim);
 const char *snapshot_check(Graph *graph); /* what is wrong, or NULL */
+
+/* restore.c */
+void restore_lose(Graph *graph, int64_t id);
+int restore_copy(Graph *graph, int64_t id, const float *vector, float *work, int32_t *next);
+int32_t restore_finish(Graph *graph);
+
+/* checksum.c */
 uint64_t checksum(uint64_t state, const unsigned char *bytes, int64_t size);
 
 #endif

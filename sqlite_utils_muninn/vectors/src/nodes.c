@@ -83,6 +83,7 @@ int graph_start(Graph *graph)
     int64_t bytes = graph->kind == CODES_BYTE ? graph->dimensions : 4 * (int64_t)graph->dimensions;
     graph->stride = (bytes + LINE - 1) / LINE * LINE;
     graph->compare = distance_of(graph->kind, graph->metric);
+    graph->encode = encode_of(graph->kind);
     graph->entry = NOBODY;
     return places_make(graph, 0);
 }
@@ -128,7 +129,7 @@ void places_look(const Graph *graph, int64_t id)
 #endif
 }
 
-static int32_t find_node(const Graph *graph, int64_t id, int state)
+int32_t node_in(const Graph *graph, int64_t id, int state)
 {
     int64_t at = (int64_t)(mix((uint64_t)id) & (uint64_t)graph->place_mask);
     for (;; at = (at + 1) & graph->place_mask) {
@@ -141,13 +142,13 @@ static int32_t find_node(const Graph *graph, int64_t id, int state)
 
 int32_t node_of(const Graph *graph, int64_t id)
 {
-    return find_node(graph, id, ALIVE);
+    return node_in(graph, id, ALIVE);
 }
 
 /* Passes a row over, as if it were not there, or takes that back. Returns whether it is there. */
 int node_pass(Graph *graph, int64_t id, int passed)
 {
-    int32_t node = find_node(graph, id, passed ? ALIVE : PASSED);
+    int32_t node = node_in(graph, id, passed ? ALIVE : PASSED);
     if (node != NOBODY) {
         graph->dead[node] = passed ? PASSED : ALIVE;
     }

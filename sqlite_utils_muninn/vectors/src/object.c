@@ -13,7 +13,7 @@ int enter(Index *index, int ready)
     }
     if (index->ready != ready) {
         PyErr_SetString(PyExc_RuntimeError,
-                        ready ? "the index has not been checked" : "the index is in use");
+                        ready == READY ? "the index is not whole yet" : "the index is in use");
         return 0;
     }
     return 1;
@@ -82,7 +82,7 @@ static int index_init(PyObject *self, PyObject *given, PyObject *keywords)
     if (set_centre(graph, centre, size) < 0) {
         return -1;
     }
-    index->ready = 1;
+    index->ready = READY;
     if (graph_start(graph) < 0) {
         PyErr_NoMemory();
         return -1;
@@ -122,7 +122,6 @@ static PyGetSetDef index_getset[] = {
 
 static PyMethodDef index_methods[] = {
     {"add", index_add, METH_VARARGS, "add(ids, vectors) -> a byte for each: 1 if it is refused."},
-    {"differ", index_differ, METH_VARARGS, "differ(ids, vectors) -> a byte for each, like add()."},
     {"drop", index_drop, METH_VARARGS, "drop(id) -> whether it was there."},
     {"has", index_has, METH_VARARGS, "has(id)"},
     {"ids", index_ids, METH_NOARGS, "All ids."},
@@ -132,9 +131,17 @@ static PyMethodDef index_methods[] = {
      "search(query, wanted, ef, trust, within, beyond, passing, among) -> ids"},
     {"snapshot_size", index_snapshot_size, METH_NOARGS, NULL},
     {"snapshot_read", index_snapshot_read, METH_VARARGS, "snapshot_read(start, size) -> bytes"},
-    {"snapshot_start", index_snapshot_start, METH_VARARGS, "snapshot_start(nodes, linked) -> size"},
+    {"snapshot_start", index_snapshot_start, METH_VARARGS,
+     "snapshot_start(nodes, linked, dead, more, size): room for it, and for more nodes."},
     {"snapshot_write", index_snapshot_write, METH_VARARGS, "snapshot_write(start, bytes)"},
-    {"snapshot_check", index_snapshot_check, METH_NOARGS, "Raises ValueError, or makes it ready."},
+    {"snapshot_check", index_snapshot_check, METH_NOARGS,
+     "Raises ValueError, or lets copies be filled in."},
+    {"snapshot_lose", index_snapshot_lose, METH_VARARGS,
+     "snapshot_lose(ids): their vectors are others now, or gone."},
+    {"snapshot_fill", index_snapshot_fill, METH_VARARGS,
+     "snapshot_fill(ids, vectors) -> a byte for each: 1 if no node waits for it."},
+    {"snapshot_finish", index_snapshot_finish, METH_NOARGS,
+     "Raises ValueError where vectors are missing, or makes it ready."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -11,8 +11,11 @@ typedef struct {
     PyObject_HEAD
     Graph graph;
     int busy;  /* a thread is inside, without the GIL */
-    int ready; /* not while a snapshot is being written into it */
+    int ready;
 } Index;
+
+/* A snapshot is written into an index, then its copies are filled in. */
+enum { WRITTEN, READY, FILLED };
 
 /* object.c: lets a thread in, or gives 0 with an exception set. */
 int enter(Index *index, int ready);
@@ -29,7 +32,8 @@ extern PyType_Spec index_spec;
 
 /* rows.c */
 PyObject *index_add(PyObject *self, PyObject *given);
-PyObject *index_differ(PyObject *self, PyObject *given);
+PyObject *index_snapshot_fill(PyObject *self, PyObject *given);
+PyObject *index_snapshot_lose(PyObject *self, PyObject *given);
 PyObject *index_drop(PyObject *self, PyObject *given);
 PyObject *index_has(PyObject *self, PyObject *given);
 PyObject *index_ids(PyObject *self, PyObject *unused);
@@ -45,6 +49,7 @@ PyObject *index_snapshot_read(PyObject *self, PyObject *given);
 PyObject *index_snapshot_start(PyObject *self, PyObject *given);
 PyObject *index_snapshot_write(PyObject *self, PyObject *given);
 PyObject *index_snapshot_check(PyObject *self, PyObject *unused);
+PyObject *index_snapshot_finish(PyObject *self, PyObject *unused);
 PyObject *module_checksum(PyObject *module, PyObject *given);
 
 /* ranking.c */

@@ -1,4 +1,4 @@
-/* Rows of an index: added, removed, compared, linked. */
+/* Rows of an index: added, removed, filled in, linked. */
 #include "object.h"
 
 /* Does something for each row, and says of each yes or no. */
@@ -8,7 +8,7 @@ typedef int (*Each)(Graph *graph, const int64_t *ids, const float *vectors, Py_s
 static int add_rows(Graph *graph, const int64_t *ids, const float *vectors, Py_ssize_t count,
                     uint8_t *refused)
 {
-    float *work = malloc((size_t)graph->dimensions * sizeof(float));
+    float *work = encode_room(graph);
     int result = graph_make_room(graph, graph->count + count);
     if (result == 0) {
         result = places_make(graph, graph->count + count);
@@ -37,7 +37,7 @@ PyObject *index_drop(PyObject *self, PyObject *given)
 {
     Index *index = (Index *)self;
     long long id;
-    if (!PyArg_ParseTuple(given, "L", &id) || !enter(index, 1)) {
+    if (!PyArg_ParseTuple(given, "L", &id) || !enter(index, READY)) {
         return NULL;
     }
     int32_t node = node_of(&index->graph, id);
@@ -52,7 +52,7 @@ PyObject *index_has(PyObject *self, PyObject *given)
 {
     Index *index = (Index *)self;
     long long id;
-    if (!PyArg_ParseTuple(given, "L", &id) || !enter(index, 1)) {
+    if (!PyArg_ParseTuple(given, "L", &id) || !enter(index, READY)) {
         return NULL;
     }
     return PyBool_FromLong(node_of(&index->graph, id) != NOBODY);
@@ -63,7 +63,7 @@ PyObject *index_ids(PyObject *self, PyObject *unused)
     Index *index = (Index *)self;
     Graph *graph = &index->graph;
     (void)unused;
-    if (!enter(index, 1)) {
+    if (!enter(index, READY)) {
         return NULL;
     }
     int64_t *ids = malloc((size_t)(graph->count + 1) * sizeof(int64_t));
@@ -85,7 +85,7 @@ PyObject *index_link(PyObject *self, PyObject *given)
 {
     Index *index = (Index *)self;
     int count, result;
-    if (!PyArg_ParseTuple(given, "i", &count) || !enter(index, 1)) {
+    if (!PyArg_ParseTuple(given, "i", &count) || !enter(index, READY)) {
         return NULL;
     }
     WITHOUT_GIL(index);
@@ -94,36 +94,27 @@ PyObject *index_link(PyObject *self, PyObject *given)
     return result < 0 ? fail(result) : PyLong_FromLong(index->graph.count - index->graph.linked);
 }
 
-/* Says of each vector whether its copy is another one than it should be, or is missing. */
-static int compare_rows(Graph *graph, const int64_t *ids, const float *vectors,
-                        Py_ssize_t count, uint8_t *differs)
+static int fill_rows(Graph *graph, const int64_t *ids, const float *vectors, Py_ssize_t count,
+                     uint8_t *unknown)
 {
-    Block codes = {NULL, NULL, 0};
-    float *work = malloc((size_t)graph->dimensions * sizeof(float));
-    int made = work != NULL && block_make(&codes, (size_t)graph->stride, 0) == 0;
-    for (Py_ssize_t i = 0; i < count && made; i++) {
-        Coarse coarse;
+    float *work = encode_room(graph);
+    int32_t next = 0;
+    for (Py_ssize_t i = 0; i < count && work != NULL; i++) {
         int64_t id;
         memcpy(&id, ids + i, sizeof(id));
-        int32_t node = node_of(graph, id);
-        differs[i] =
-            node == NOBODY ||
-            !encode(graph, vectors + i * graph->dimensions, codes.bytes, &coarse, work) ||
-            memcmp(&coarse, &graph->coarse[node], sizeof(coarse)) != 0 ||
-            memcmp(codes.bytes, codes_of(graph, node), (size_t)graph->stride) != 0;
+        unknown[i] = !restore_copy(graph, id, vectors + i * graph->dimensions, work, &next);
     }
     free(work);
-    block_free(&codes);
-    return made ? 0 : NO_MEMORY;
+    return work == NULL ? NO_MEMORY : 0;
 }
 
-static PyObject *each_row(PyObject *self, PyObject *given, Each each)
+static PyObject *each_row(PyObject *self, PyObject *given, int ready, Each each)
 {
     Index *index = (Index *)self;
     const char *ids, *vectors;
     Py_ssize_t id_size, vector_size;
     if (!PyArg_ParseTuple(given, "y#y#", &ids, &id_size, &vectors, &vector_size) ||
-        !enter(index, 1)) {
+        !enter(index, ready)) {
         return NULL;
     }
     Py_ssize_t count = id_size / 8;
@@ -146,12 +137,28 @@ static PyObject *each_row(PyObject *self, PyObject *given, Each each)
 
 PyObject *index_add(PyObject *self, PyObject *given)
 {
-    return each_row(self, given, add_rows);
+    return each_row(self, given, READY, add_rows);
 }
 
-PyObject *index_differ(PyObject *self, PyObject *given)
+PyObject *index_snapshot_fill(PyObject *self, PyObject *given)
 {
-    return each_row(self, given, compare_rows);
+    return each_row(self, given, FILLED, fill_rows);
+}
+
+PyObject *index_snapshot_lose(PyObject *self, PyObject *given)
+{
+    Index *index = (Index *)self;
+    const char *ids;
+    Py_ssize_t size;
+    if (!PyArg_ParseTuple(given, "y#", &ids, &size) || !enter(index, FILLED)) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i + 8 <= size; i += 8) {
+        int64_t id;
+        memcpy(&id, ids + i, sizeof(id));
+        restore_lose(&index->graph, id);
+    }
+    Py_RETURN_NONE;
 }
 
 /* The living nodes again, none of them linked. */
@@ -182,7 +189,7 @@ PyObject *index_compact(PyObject *self, PyObject *unused)
     Graph *old = &index->graph, new;
     int result;
     (void)unused;
-    if (!enter(index, 1)) {
+    if (!enter(index, READY)) {
         return NULL;
     }
     memset(&new, 0, sizeof(new));

@@ -21,7 +21,7 @@ PyObject *index_snapshot_read(PyObject *self, PyObject *given)
 {
     Index *index = (Index *)self;
     long long start, size;
-    if (!PyArg_ParseTuple(given, "LL", &start, &size) || !enter(index, 1) ||
+    if (!PyArg_ParseTuple(given, "LL", &start, &size) || !enter(index, READY) ||
         !is_part(&index->graph, start, size)) {
         return NULL;
     }
@@ -32,22 +32,25 @@ PyObject *index_snapshot_read(PyObject *self, PyObject *given)
     return part;
 }
 
+/* snapshot_start(nodes, linked, dead, more, size) */
 PyObject *index_snapshot_start(PyObject *self, PyObject *given)
 {
     Index *index = (Index *)self;
-    long long count, linked;
-    if (!PyArg_ParseTuple(given, "LL", &count, &linked) || !enter(index, 1)) {
+    long long count, linked, dead, more, size;
+    if (!PyArg_ParseTuple(given, "LLLLL", &count, &linked, &dead, &more, &size) ||
+        !enter(index, READY)) {
         return NULL;
     }
-    if (index->graph.count > 0 || linked < 0 || linked > count || count >= MOST_NODES) {
+    Outline claim = {count, linked, dead, more, size};
+    int result = index->graph.count > 0 ? WRONG_SIZE : snapshot_start(&index->graph, &claim);
+    if (result == WRONG_SIZE) {
         return PyErr_Format(PyExc_ValueError, "the snapshot has not its size");
     }
-    index->ready = 0;
-    int result = snapshot_make_room(&index->graph, count, linked);
     if (result < 0) {
         return fail(result);
     }
-    return PyLong_FromLongLong(snapshot_size(&index->graph));
+    index->ready = WRITTEN;
+    Py_RETURN_NONE;
 }
 
 PyObject *index_snapshot_write(PyObject *self, PyObject *given)
@@ -56,7 +59,7 @@ PyObject *index_snapshot_write(PyObject *self, PyObject *given)
     long long start;
     const char *bytes;
     Py_ssize_t size;
-    if (!PyArg_ParseTuple(given, "Ly#", &start, &bytes, &size) || !enter(index, 0) ||
+    if (!PyArg_ParseTuple(given, "Ly#", &start, &bytes, &size) || !enter(index, WRITTEN) ||
         !is_part(&index->graph, start, size)) {
         return NULL;
     }
@@ -69,7 +72,7 @@ PyObject *index_snapshot_check(PyObject *self, PyObject *unused)
     Index *index = (Index *)self;
     const char *wrong;
     (void)unused;
-    if (!enter(index, 0)) {
+    if (!enter(index, WRITTEN)) {
         return NULL;
     }
     WITHOUT_GIL(index);
@@ -78,7 +81,25 @@ PyObject *index_snapshot_check(PyObject *self, PyObject *unused)
     if (wrong != NULL) {
         return PyErr_Format(PyExc_ValueError, "%s", wrong);
     }
-    index->ready = 1;
+    index->ready = FILLED;
+    Py_RETURN_NONE;
+}
+
+PyObject *index_snapshot_finish(PyObject *self, PyObject *unused)
+{
+    Index *index = (Index *)self;
+    int32_t missing;
+    (void)unused;
+    if (!enter(index, FILLED)) {
+        return NULL;
+    }
+    WITHOUT_GIL(index);
+    missing = restore_finish(&index->graph);
+    WITH_GIL(index);
+    if (missing > 0) {
+        return PyErr_Format(PyExc_ValueError, "it knows %d rows that have no vector", (int)missing);
+    }
+    index->ready = READY;
     Py_RETURN_NONE;
 }
 

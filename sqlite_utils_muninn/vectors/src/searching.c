@@ -115,14 +115,14 @@ PyObject *index_search(PyObject *self, PyObject *given)
                           &search.ef, &search.trust, &search.bounds[0], &search.bounds[1],
                           &search.passing, &search.passing_size, &search.among,
                           &search.among_size) ||
-        !enter(index, 1)) {
+        !enter(index, READY)) {
         return NULL;
     }
     if (search.query_size != 4 * (Py_ssize_t)graph->dimensions || search.wanted < 0 ||
         search.passing_size % 8 || search.among_size % 8) {
         return PyErr_Format(PyExc_ValueError, "an argument has not its size");
     }
-    float *work = malloc((size_t)search.query_size);
+    float *work = encode_room(graph);
     if (work == NULL || block_make(&codes, (size_t)graph->stride, 0) < 0) {
         free(work);
         return PyErr_NoMemory();

@@ -1,32 +1,43 @@
-/* An index as bytes, and back. What is read back may come from a crafted file: nothing in it is
- * used before snapshot_check() has looked at every number. */
+/* An index as bytes, and back: ids, lists of neighbours, and the copies of the dead. Those of the
+ * living are made anew from their vectors, see restore.c. What is read back may come from a crafted
+ * file: nothing in it is used before snapshot_check() has looked at every number. */
 #include "hnsw.h"
 
-enum { SPANS = 6 };
+enum { SPANS = 4 };
 
 typedef struct {
     unsigned char *bytes;
     int64_t size;
 } Span;
 
+/* A part of the snapshot that is copied, to `out` or from `in`. */
+typedef struct {
+    int64_t start, size; /* what is left of it, from here */
+    unsigned char *out;
+    const unsigned char *in;
+} Part;
+
 static void spans_of(const Graph *graph, Span *spans)
 {
     int64_t n = graph->count, list = (int64_t)graph->m * (int64_t)sizeof(int32_t);
     Span all[SPANS] = {
-        {(unsigned char *)graph->coarse, n * (int64_t)sizeof(Coarse)},
         {(unsigned char *)graph->ids, n * (int64_t)sizeof(int64_t)},
         {(unsigned char *)graph->dead, n},
-        {graph->codes.bytes, n * graph->stride},
         {(unsigned char *)graph->ground, graph->linked * 2 * list},
         {(unsigned char *)graph->upper, graph->upper_count * list},
     };
     memcpy(spans, all, sizeof(all));
 }
 
+static int64_t copy_size(const Graph *graph)
+{
+    return (int64_t)sizeof(Coarse) + graph->stride;
+}
+
 int64_t snapshot_size(const Graph *graph)
 {
     Span spans[SPANS];
-    int64_t size = 0;
+    int64_t size = graph->dead_count * copy_size(graph);
     spans_of(graph, spans);
     for (int i = 0; i < SPANS; i++) {
         size += spans[i].size;
@@ -34,65 +45,104 @@ int64_t snapshot_size(const Graph *graph)
     return size;
 }
 
-/* Copies a part of the snapshot, to `out` or from `in`. */
-static void copy(const Graph *graph, int64_t start, int64_t size, unsigned char *out,
-                 const unsigned char *in)
+static void copy_span(Part *part, unsigned char *bytes, int64_t size)
+{
+    if (part->start >= size) {
+        part->start -= size;
+        return;
+    }
+    int64_t count = size - part->start;
+    count = count < part->size ? count : part->size;
+    if (part->out != NULL) {
+        memcpy(part->out, bytes + part->start, (size_t)count);
+        part->out += count;
+    } else {
+        memcpy(bytes + part->start, part->in, (size_t)count);
+        part->in += count;
+    }
+    part->size -= count;
+    part->start = 0;
+}
+
+static void copy(const Graph *graph, Part part)
 {
     Span spans[SPANS];
     spans_of(graph, spans);
-    for (int i = 0; i < SPANS && size > 0; i++) {
-        if (start >= spans[i].size) {
-            start -= spans[i].size;
-            continue;
+    for (int i = 0; i < SPANS && part.size > 0; i++) {
+        copy_span(&part, spans[i].bytes, spans[i].size);
+    }
+    for (int32_t node = 0; node < graph->count && part.size > 0; node++) {
+        if (graph->dead[node] == DEAD) {
+            copy_span(&part, (unsigned char *)&graph->coarse[node], (int64_t)sizeof(Coarse));
+            copy_span(&part, graph->codes.bytes + node * graph->stride, graph->stride);
         }
-        int64_t part = spans[i].size - start;
-        part = part < size ? part : size;
-        if (out != NULL) {
-            memcpy(out, spans[i].bytes + start, (size_t)part);
-            out += part;
-        } else {
-            memcpy(spans[i].bytes + start, in, (size_t)part);
-            in += part;
-        }
-        size -= part;
-        start = 0;
     }
 }
 
 void snapshot_read(const Graph *graph, int64_t start, int64_t size, unsigned char *out)
 {
-    copy(graph, start, size, out, NULL);
+    Part part = {start, size, out, NULL};
+    copy(graph, part);
 }
 
 void snapshot_write(Graph *graph, int64_t start, int64_t size, const unsigned char *in)
 {
-    copy(graph, start, size, NULL, in);
+    Part part = {start, size, NULL, in};
+    copy(graph, part);
 }
 
-/* Makes room for a snapshot of so many nodes; until it is checked, the graph is not to be used. */
-int snapshot_make_room(Graph *graph, int64_t count, int64_t linked)
+/* ---- Room ---- */
+
+/* How many lists the levels above the ground have; -1: the nodes would not fit in that size. */
+static int64_t lists_of(const Graph *graph, const Outline *claim)
 {
-    int result = graph_make_room(graph, count);
-    int64_t lists = 0;
+    int64_t ground = 2 * (int64_t)graph->m * (int64_t)sizeof(int32_t), lists = 0;
+    if (claim->linked < 0 || claim->linked > claim->count || claim->dead < 0 ||
+        claim->dead > claim->count || claim->count >= MOST_NODES || claim->more < 0 ||
+        claim->more >= MOST_NODES || claim->count > claim->size / 9 ||
+        claim->linked > claim->size / ground || claim->dead > claim->size / copy_size(graph)) {
+        return -1;
+    }
+    for (int32_t node = 0; node < claim->linked; node++) {
+        lists += node_level(graph, node);
+    }
+    int64_t size = claim->count * 9 + claim->linked * ground + lists * ground / 2 +
+                   claim->dead * copy_size(graph);
+    return size == claim->size && lists <= INT32_MAX ? lists : -1;
+}
+
+/* Makes room for a snapshot; until it is checked, the graph is not to be used. No memory is taken
+ * for a claim that its own size contradicts. */
+int snapshot_start(Graph *graph, const Outline *claim)
+{
+    int64_t lists = lists_of(graph, claim), at = 0;
+    if (lists < 0) {
+        return WRONG_SIZE;
+    }
+    int result = graph_make_room(graph, claim->count + claim->more);
     if (result < 0) {
         return result;
-    }
-    for (int32_t node = 0; node < linked; node++) {
-        int level = node_level(graph, node);
-        graph->upper_at[node] = level > 0 ? (int32_t)lists : NOBODY;
-        lists += level;
-        if (node == 0 || level > graph->entry_level) {
-            graph->entry = node;
-            graph->entry_level = level;
-        }
     }
     graph->upper = malloc((size_t)(lists * graph->m + 1) * sizeof(int32_t));
     if (graph->upper == NULL) {
         return NO_MEMORY;
     }
+    for (int32_t node = 0; node < claim->linked; node++) {
+        int level = node_level(graph, node);
+        graph->upper_at[node] = level > 0 ? (int32_t)at : NOBODY;
+        at += level;
+        if (node == 0 || level > graph->entry_level) {
+            graph->entry = node;
+            graph->entry_level = level;
+        }
+    }
     graph->upper_count = graph->upper_room = (int32_t)lists;
-    graph->count = (int32_t)count;
-    graph->linked = (int32_t)linked;
+    graph->count = (int32_t)claim->count;
+    graph->linked = (int32_t)claim->linked;
+    graph->dead_count = (int32_t)claim->dead;
+    if (graph->count > 0) {
+        memset(graph->dead, ALIVE, (size_t)graph->count);
+    }
     return 0;
 }
 
@@ -133,40 +183,58 @@ static int are_lists(const Graph *graph)
     return 1;
 }
 
-static int are_numbers(const Graph *graph)
+static int is_copy(const Graph *graph, int32_t node)
 {
-    for (int32_t node = 0; node < graph->count; node++) {
-        const Coarse *coarse = &graph->coarse[node];
-        if (!(fabsf(coarse->shift) < 1e31f) || !(coarse->scale >= 0 && coarse->scale < 1e31f) ||
-            !(coarse->error >= 0 && coarse->error < 1e31f) || graph->dead[node] > 1) {
-            return 0;
-        }
-        if (graph->kind == CODES_FLOAT) {
-            const float *codes = codes_of(graph, node);
-            for (int64_t i = 0; i < graph->stride / 4; i++) {
-                if (!(fabsf(codes[i]) < 1e16f)) {
-                    return 0;
-                }
+    const Coarse *coarse = &graph->coarse[node];
+    if (!(fabsf(coarse->shift) < 1e31f) || !(coarse->scale >= 0 && coarse->scale < 1e31f) ||
+        !(coarse->error >= 0 && coarse->error < 1e31f)) {
+        return 0;
+    }
+    if (graph->kind == CODES_FLOAT) {
+        const float *codes = codes_of(graph, node);
+        for (int64_t i = 0; i < graph->stride / 4; i++) {
+            if (!(fabsf(codes[i]) < 1e16f)) {
+                return 0;
             }
         }
     }
     return 1;
 }
 
+/* As many are dead as were said to be, and their copies are numbers. */
+static int are_numbers(const Graph *graph)
+{
+    int32_t dead = 0;
+    for (int32_t node = 0; node < graph->count; node++) {
+        if (graph->dead[node] > DEAD) {
+            return 0;
+        }
+        dead += graph->dead[node];
+    }
+    for (int32_t node = 0; node < graph->count && dead == graph->dead_count; node++) {
+        if (graph->dead[node] && !is_copy(graph, node)) {
+            return 0;
+        }
+    }
+    return dead == graph->dead_count;
+}
+
+/* From now on the living wait for their vectors. */
 static int are_distinct(Graph *graph)
 {
     for (int32_t node = 0; node < graph->count; node++) {
         if (!graph->dead[node]) {
-            if (node_of(graph, graph->ids[node]) != NOBODY) {
+            if (node_in(graph, graph->ids[node], WAITING) != NOBODY) {
                 return 0;
             }
+            graph->dead[node] = WAITING;
             places_put(graph, node);
         }
     }
     return 1;
 }
 
-/* What is wrong with what was written, or NULL. Afterwards the graph can be used. */
+/* What is wrong with what was written, or NULL. Afterwards the copies can be made. */
 const char *snapshot_check(Graph *graph)
 {
     int32_t count = graph->count;
@@ -182,47 +250,5 @@ const char *snapshot_check(Graph *graph)
     if (made < 0) {
         return "no memory";
     }
-    if (!are_distinct(graph)) {
-        return "a rowid is there twice";
-    }
-    for (int32_t node = 0; node < count; node++) {
-        graph->dead_count += graph->dead[node];
-        note_largest(graph, node);
-    }
-    return NULL;
-}
-
-/* ---- Checksum ---- */
-
-static inline uint64_t word_at(const unsigned char *bytes)
-{
-    uint64_t word;
-    memcpy(&word, bytes, sizeof(word));
-    return word;
-}
-
-static inline uint64_t stir(uint64_t state, uint64_t word)
-{
-    state = (state ^ word) * 0x9e3779b97f4a7c15u;
-    return state ^ (state >> 32);
-}
-
-/* Tells damage from chance, not from intent: what a crafted file holds is checked above. */
-uint64_t checksum(uint64_t seed, const unsigned char *bytes, int64_t size)
-{
-    uint64_t lanes[4] = {seed, seed + 1, seed + 2, seed + 3};
-    int64_t at = 0;
-    for (; at + 32 <= size; at += 32) {
-        for (int i = 0; i < 4; i++) {
-            lanes[i] = stir(lanes[i], word_at(bytes + at + 8 * i));
-        }
-    }
-    for (; at < size; at++) {
-        lanes[0] = stir(lanes[0], bytes[at]);
-    }
-    uint64_t total = stir((uint64_t)size, seed);
-    for (int i = 0; i < 4; i++) {
-        total = stir(total, lanes[i]);
-    }
-    return total;
+    return are_distinct(graph) ? NULL : "a rowid is there twice";
 }
