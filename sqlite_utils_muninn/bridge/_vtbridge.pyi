@@ -50,6 +50,7 @@ def configure(
     interrupted: type[Exception],
     pointer: type,
     rows: type,
+    query: type,
     missing: Any,
     nochange: Any,
     format_traceback: Callable[[BaseException], str],

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from . import _vtbridge
 from .database import Database, Interrupted, SQLError
 from .declare import TableFunction
-from .table import MISSING, NOCHANGE, Pointer, Rows
+from .table import MISSING, NOCHANGE, Pointer, Query, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ def _format(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
-_vtbridge.configure(SQLError, Interrupted, Pointer, Rows, MISSING, NOCHANGE, _format)
+_vtbridge.configure(SQLError, Interrupted, Pointer, Rows, Query, MISSING, NOCHANGE, _format)
 
 
 # The compiled half knows it by this name: its end is how we learn that a connection closes.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class _Missing:
@@ -126,13 +126,7 @@ class VirtualTable:
         """The plans as the compiled half wants them."""
         return tuple(_compile(plan, self.columns, self.hidden) for plan in self.plans)
 
-    def run_query(
-        self, plan: str, constraints: dict[str, Any], limit: int | None, used: int
-    ) -> Answer:
-        """Answer a query (called by the compiled half)."""
-        return self.filter(Query(plan, constraints, limit, used))
-
-    def filter(self, query: Query) -> Rows | tuple[Any, ...] | Iterator[Any]:
+    def filter(self, query: Query) -> Answer:
         """Give the rows that a query asks for, with a value for every column."""
         raise NotImplementedError
 

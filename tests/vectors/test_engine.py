@@ -172,6 +172,7 @@ def test_removed_rows_are_not_found_and_can_come_back() -> None:
     assert found is not None
     assert len(set(found.tolist())) >= 400
     assert not set(found.tolist()) & set(range(0, 1_000, 2))
+    assert set(search(graph, matrix[4], 10, ef=2**63 - 1).tolist()) <= set(range(1, 1_000, 2))
     assert not len(graph.add(np.array([4]), matrix[4:5]))
     assert graph.add(np.array([4]), matrix[4:5]).tolist() == [4]  # it is there
     again = search(graph, matrix[4], 1)

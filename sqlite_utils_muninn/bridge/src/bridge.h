@@ -22,6 +22,7 @@ typedef struct {
     PyObject *interrupted;      /* class Interrupted(SQLError) */
     PyObject *pointer;          /* class Pointer, with the attribute .value */
     PyObject *rows;             /* class Rows, with the attributes .columns and .rowids */
+    PyObject *query;            /* class Query(plan, constraints, limit, used) */
     PyObject *missing;          /* an argument that was not given */
     PyObject *nochange;         /* a column that an UPDATE leaves as it is */
     PyObject *format_traceback; /* exception -> text */
@@ -67,7 +68,7 @@ int python_to_binding(sqlite_api api, sqlite3_stmt *statement, int index, PyObje
 void release_object(void *object);
 
 /* Names that every statement asks for: made once, and found by their address. NULL: no memory. */
-enum { NAME_RUN_QUERY, NAME_COLUMNS, NAME_ROWIDS, NAME_ARRAY, NAMES };
+enum { NAME_FILTER, NAME_COLUMNS, NAME_ROWIDS, NAME_ARRAY, NAMES };
 PyObject *interned(int name); /* borrowed */
 
 /* ---- Batches of rows (rows.c) ---- */

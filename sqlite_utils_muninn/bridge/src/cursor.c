@@ -226,16 +226,20 @@ static PyObject *call_instance(const Table *table, PlanReader *reader, int argc,
                                sqlite3_value **argv)
 {
     Window window = {-1, 0};
-    PyObject *answer = NULL;
+    PyObject *query = NULL, *answer = NULL;
     sqlite_api api = table->module->database->api;
     PyObject *constraints = constraint_values(api, reader, argc, argv, &window);
     PyObject *limit = constraints ? window_object(&window) : NULL;
     PyObject *used = PyLong_FromUnsignedLongLong(reader->used);
-    PyObject *name = interned(NAME_RUN_QUERY);
+    PyObject *name = interned(NAME_FILTER);
     if (limit != NULL && used != NULL && name != NULL) {
-        answer = PyObject_CallMethodObjArgs(table->instance, name, reader->plan->label,
-                                            constraints, limit, used, NULL);
+        query = PyObject_CallFunctionObjArgs(python.query, reader->plan->label, constraints, limit,
+                                             used, NULL);
     }
+    if (query != NULL) {
+        answer = PyObject_CallMethodObjArgs(table->instance, name, query, NULL);
+    }
+    Py_XDECREF(query);
     Py_XDECREF(constraints);
     Py_XDECREF(limit);
     Py_XDECREF(used);

@@ -5,15 +5,16 @@ static PyObject *configure(PyObject *module, PyObject *arguments)
 {
     Python given;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "OOOOOOO", &given.sql_error, &given.interrupted,
-                          &given.pointer, &given.rows, &given.missing, &given.nochange,
-                          &given.format_traceback)) {
+    if (!PyArg_ParseTuple(arguments, "OOOOOOOO", &given.sql_error, &given.interrupted,
+                          &given.pointer, &given.rows, &given.query, &given.missing,
+                          &given.nochange, &given.format_traceback)) {
         return NULL;
     }
     Py_INCREF(given.sql_error);
     Py_INCREF(given.interrupted);
     Py_INCREF(given.pointer);
     Py_INCREF(given.rows);
+    Py_INCREF(given.query);
     Py_INCREF(given.missing);
     Py_INCREF(given.nochange);
     Py_INCREF(given.format_traceback);
