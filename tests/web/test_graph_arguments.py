@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -112,6 +113,14 @@ async def test_the_form_keeps_what_was_set(town: Any) -> None:
     said = "show only rows of type: baker · follow only relations of type: taught"
     assert f"{said} · relations followed: 1 · show only rows where: id &gt; 0" in page
     assert "node_types:" not in page
+
+
+async def test_a_whole_paragraph_is_not_said_again(town: Any) -> None:
+    """The fault: the line above the results, and the window's title, had all of it."""
+    text = "Who bakes bread with wild yeast, and where? " * 30
+    page = (await town().client.get(f"{PATH}?{urlencode({'q': text})}")).text
+    assert page.count(text.strip()) == 1, "in the box, where it can be changed"
+    assert "rows for “Who bakes bread with wild yeast, and where? " in page
 
 
 async def test_explain_tells_the_stages(town: Any) -> None:
