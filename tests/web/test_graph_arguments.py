@@ -137,6 +137,12 @@ async def test_explain_tells_the_stages(town: Any) -> None:
 async def test_one_table_can_still_be_searched_by_meaning_alone(town: Any) -> None:
     body = await get(town(), "q=bread&table=people")
     assert body["table"] == "people"
+    # The fault: the next search from there was one of the whole graph, and none led to it.
+    page = (await town().client.get(f"{PATH}?q=bread&table=people")).text
+    assert '<input type="hidden" name="table" value="people">' in page
+    assert '<a href="/town/-/muninn/search?q=bread">Search all of town</a>' in page
+    apart = (await town(declare=False).client.get(f"{PATH}?q=bread&table=people")).text
+    assert "Search all of" not in apart
     assert {row["vectors"] for row in body["rows"]} == {"people_vectors"}
 
 
