@@ -43,7 +43,7 @@ def knowledge_graph(vectors: str | None) -> KnowledgeGraph:
         "objects",
         id="id",
         label="name",
-        aliases="aliases",
+        aliases=("aliases", "attack_id"),
         text=("name", "description"),
         type="type",
         fts="objects_fts",

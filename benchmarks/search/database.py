@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,7 @@ GRAPH = KnowledgeGraph(
     ),
     (EdgeTable("edges", "source", "target", type="type"),),
 )
+NODES_BY_ALL_NAMES = replace(GRAPH.nodes[0], aliases=("aliases",))
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def opened(task: Task, models: Models, cache: Path) -> sqlite3.Connection:
     conn = sqlite3.connect(path)
     sqlite_utils_muninn.load(conn, models.host())
     embed(conn)
-    define(conn, GRAPH)
+    define(conn, replace(GRAPH, nodes=(NODES_BY_ALL_NAMES,)) if task.aliases else GRAPH)
     conn.commit()
     return conn
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from benchmarks.search.database import Models
     from benchmarks.search.tasks import Task
 
-NAMES = ("cwe", "cwe-named", "cwe-examples", "attack", "attack-all", "two-hop", "functions")
+NAMES = (
+    *("cwe", "cwe-named", "cwe-examples", "attack", "attack-all"),
+    *("two-hop", "two-hop-aliases", "functions"),
+)
 CHOSEN_ON = {
     "cwe": "cwe",
     "cwe-examples": "cwe",
@@ -100,7 +103,7 @@ def _figures(bench: Bench, chosen: dict[str, dict[str, Any]], counts: Counts) ->
     """Every run's estimates, and each run's difference from the default's."""
     values = {}
     for run in (*RUNS, *_tuned(chosen)):
-        if run.reranks and bench.reranker is None:
+        if (run.reranks and bench.reranker is None) or (run.of_aliases and not bench.task.aliases):
             continue
         values[run.name] = bench.measure(run, counts.reranked if run.reranks else counts.reporting)
         _say(bench.task.name, run.name, values[run.name].mean(0).round(4).tolist())

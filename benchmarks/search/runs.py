@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.search.cookbook import Cookbook
+from benchmarks.search.database import GRAPH
 from benchmarks.search.measures import judge
 from sqlite_utils_muninn import search
 
@@ -29,6 +30,8 @@ class Run:
     is_graph: bool = False
     reranks: bool = False
     cookbook: str | None = None
+    of_aliases: bool = False
+    """Whether it is about tasks alone that declare aliases."""
 
 
 RUNS = (
@@ -43,6 +46,7 @@ RUNS = (
     Run("fusion * popularity, no walk", {"damping": 0.0}, is_graph=True),
     Run("graph, popularity 0", {"popularity": 0.0}, is_graph=True),
     Run("graph, names 0", {"names": 0.0}, is_graph=True),
+    Run("graph, aliases not declared", {"graph": GRAPH}, is_graph=True, of_aliases=True),
     Run("graph (default)", is_graph=True),
     Run("graph + reranker, blended", is_graph=True, reranks=True),
 )

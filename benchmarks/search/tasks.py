@@ -54,6 +54,8 @@ class Task:
     """Kinds that may be returned; None: all."""
     held_out: tuple[str, ...] = ()
     """Sentences for the report: what the file does not hold of the questions."""
+    aliases: bool = False
+    """Whether the declaration names the column of aliases."""
 
 
 def halves(count: int) -> dict[str, list[int]]:

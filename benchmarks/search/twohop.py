@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.search.masking import Mask
@@ -17,6 +18,8 @@ from benchmarks.search.tasks import Edge, Node, Question, Task, of_half
 from demo.attack import package_folder, read_attack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from demo.attack import AttackObject
 
 TEMPLATES = {
@@ -48,6 +51,10 @@ HELD_OUT = (
     "ATT&CK's relationships: all edges are from a passage to a name that its text or title has.",
     "A question has the name of the first passage and not that of the second.",
 )
+ALIASED = (
+    "A question has an alias in place of the name. Aliases are in a column of the nodes, of which "
+    "full text and vectors are made, too."
+)
 
 
 def tasks(half: str) -> list[Task]:
@@ -60,18 +67,48 @@ def tasks(half: str) -> list[Task]:
     ]
     passages = [Node(name_of(o), o.name, o.description, "", "passage") for o in things]
     entities, edges = _mentions(passages)
-    return [
-        Task(
-            "two-hop",
-            f"Two passages of ATT&CK {attack.version} answer a question",
-            (*passages, *entities),
-            tuple(edges),
-            of_half(list(_questions(things)), half),
-            half,
-            ("passage",),
-            HELD_OUT,
-        )
+    made = Task(
+        "two-hop",
+        f"Two passages of ATT&CK {attack.version} answer a question",
+        (*passages, *entities),
+        tuple(edges),
+        of_half(list(_questions(things)), half),
+        half,
+        ("passage",),
+        HELD_OUT,
+    )
+    return [made, _by_aliases(made, {name_of(thing): thing for thing in things})]
+
+
+def _by_aliases(task: Task, things: Mapping[str, AttackObject]) -> Task:
+    """The same questions, by other names of what they name; the nodes have them, too."""
+    nodes = (
+        node._replace(aliases=", ".join(things[node.name].aliases)) if node.name in things else node
+        for node in task.nodes
+    )
+    return replace(
+        task,
+        name="two-hop-aliases",
+        title=f"{task.title}, asked by another name",
+        nodes=tuple(nodes),
+        questions=tuple(q for asked in task.questions for q in _renamed(asked, things)),
+        held_out=(*HELD_OUT, ALIASED),
+        aliases=True,
+    )
+
+
+def _renamed(asked: Question, things: Mapping[str, AttackObject]) -> list[Question]:
+    """A question by other names, two at most, of the one thing that it names."""
+    both = [things[name] for name in sorted(asked.answers)]
+    texts = [
+        asked.text.replace(thing.name, alias)
+        for thing in both
+        if thing.name in asked.text
+        for alias in thing.aliases[:2]
     ]
+    # An alias may be longer by a word.
+    texts = [text for text in texts if not any(thing.name in text for thing in both)]
+    return [Question(text, asked.answers) for text in texts]
 
 
 def name_of(thing: AttackObject) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from datasette import Response
 
 from ..asked import DEFAULT_SIZE, RefusedError, read_query, read_size
-from ..graph_search.graphs import proposed_graph
+from ..graph_search.graphs import declared_graphs, proposed_graph
 from ..inference import BusyError
 from ..links import search_url
 from ..search import Result, searchable
@@ -90,6 +90,7 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
     asked = {"q": page.query, **({"table": page.table} if page.table else {})}
     path = search_url(datasette, page.database)
     proposed = await proposed_graph(datasette, request.actor, page.database)
+    declared = await declared_graphs(datasette, request.actor, page.database)
     with_graph = {"q": page.query, "graph": proposed.graph.name} if proposed else {}
     context = {
         "database": page.database,
@@ -102,6 +103,7 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "json_url": f"{path}.json?{urlencode(asked)}",
         "max_query": settings_of(datasette).max_query,
         "filename": db.path.name if hasattr(db.path, "name") else f"{page.database}.db",
+        "whole_url": f"{path}?{urlencode({'q': page.query})}" if declared else None,
         "autofocus": not page.query,
         "graph_url": f"{path}?{urlencode(with_graph)}"
         if proposed and proposed.graph.edges

@@ -15,7 +15,7 @@ from sqlite_utils_muninn.graph import edge_table
 from sqlite_utils_muninn.vectors.tables import module_of, vector_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlite_utils_muninn.vectors.tables import VectorTable
 
@@ -64,7 +64,7 @@ class Nodes:
     """The column that edges refer to, quoted."""
     affinity: str
     label: str | None
-    aliases: str | None
+    aliases: tuple[str, ...]
     text: tuple[str, ...]
     type: str | None
     is_entity: bool
@@ -178,6 +178,10 @@ class _Binder:
             )
         return found
 
+    def columns(self, table: Table, names: Sequence[str], what: str) -> tuple[str, ...]:
+        found = [self.column(table, name, what) for name in names]
+        return tuple(column for column in found if column is not None)
+
     def nodes(self, node: NodeTable) -> Nodes | None:
         table = self.table(node.table)
         if table is None:
@@ -186,15 +190,14 @@ class _Binder:
         id_ = self.column(table, name, "id")
         if id_ is None:
             return None
-        texts = [self.column(table, column, "text") for column in node.text]
         return Nodes(
             len(self.bound.nodes),
             table,
             id_,
             table.affinity.get(name.lower(), "INTEGER"),
             self.column(table, node.label, "label"),
-            self.column(table, node.aliases, "aliases"),
-            tuple(text for text in texts if text is not None),
+            self.columns(table, node.aliases, "aliases"),
+            self.columns(table, node.text, "text"),
             self.column(table, node.type, "type"),
             node.entity,
             self.full_text(node, table),

@@ -30,8 +30,8 @@ class NodeTable:
     """The column that edges refer to; None: the primary key, else the rowid."""
     label: str | None = None
     """The column that names a node."""
-    aliases: str | None = None
-    """The column of its other names: a JSON list, or text with commas or lines between them."""
+    aliases: tuple[str, ...] = ()
+    """The columns of its other names: JSON lists, or text with commas or lines between them."""
     text: tuple[str, ...] = ()
     """The columns that say what a node is about."""
     type: str | None = None
@@ -172,7 +172,7 @@ def _table(where: str, given: Any, kind: type[T]) -> T:
         try:
             values[key] = None if value is None and key not in required else wanted(value)
         except TypeError:
-            wants = {"text": "a list of columns", "entity": "true or false"}.get(key, "a name")
+            wants = _WANTS.get(key, "a name")
             raise ValueError(f"{where}: {key!r} must be {wants}, got {_kind(value)}") from None
     return kind(**{key: value for key, value in values.items() if value is not None})
 
@@ -197,7 +197,12 @@ def _boolean(value: object) -> bool:
     return value
 
 
-_WANTED: dict[str, Any] = {"text": _texts, "entity": _boolean}
+_WANTED: dict[str, Any] = {"text": _texts, "aliases": _texts, "entity": _boolean}
+_WANTS = {
+    "text": "a list of columns",
+    "aliases": "a list of columns",
+    "entity": "true or false",
+}
 
 
 def _mapping(where: str, key: str, definition: dict[str, Any], kind: Any) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Names:
 
 def names_of(
     labels: Sequence[str | None],
-    aliases: Sequence[str | None],
+    aliases: Sequence[Sequence[str | None]],
     check: Callable[[], None],
     *,
     count_words: bool = True,
@@ -111,12 +111,12 @@ def names_of(
     return Names(hashes[order], bearers[order], telling.astype(np.float32)[order])
 
 
-def _names(label: str | None, aliases: str | None) -> list[tuple[str, ...]]:
+def _names(label: str | None, aliases: Sequence[str | None]) -> list[tuple[str, ...]]:
     """Return the words of each name of a node, every name once."""
     if not aliases:
         words = tuple(split(label)) if label and len(label) >= SHORTEST else ()
         return [words] if words else []
-    given = [label or "", *split_aliases(aliases)]
+    given = [label or "", *(name for text in aliases if text for name in split_aliases(text))]
     known = {tuple(split(name)): None for name in given if len(name) >= SHORTEST}
     return [name for name in known if name]
 

@@ -222,7 +222,7 @@ def _node(
         table.name,
         id=None if is_default else id_,
         label=label,
-        aliases=aliases,
+        aliases=() if aliases is None else (aliases,),
         text=tuple(text),
         type=kind,
         fts=found.fts,

@@ -38,7 +38,7 @@ class NodeStatement:
     rowid: str | None
     id: str
     label: str | None
-    aliases: str | None
+    aliases: tuple[str, ...]
     table: str
     name: str
     parameters: tuple[Any, ...] = ()
@@ -56,8 +56,9 @@ class NodeStatement:
     def select(self, ids: int) -> str:
         """The text, with the id so many times."""
         order = f" ORDER BY {self.rowid}" if self.rowid else ""
-        label, aliases = _short(self.label, LONGEST_LABEL), _short(self.aliases, LONGEST_ALIASES)
-        columns = ", ".join([self.rowid or "0", label, aliases, *[self.id] * ids])
+        label = _short(self.label, LONGEST_LABEL)
+        aliases = [_short(column, LONGEST_ALIASES) for column in self.aliases]
+        columns = ", ".join([self.rowid or "0", label, *aliases, *[self.id] * ids])
         return f"SELECT {columns} FROM {self.table}{order}"
 
 
@@ -115,7 +116,7 @@ def load(
 
 
 def _select_nodes(table: Nodes, named: bool) -> NodeStatement:
-    label, aliases = (table.label, table.aliases) if named else (None, None)
+    label, aliases = (table.label, table.aliases) if named else (None, ())
     return NodeStatement(table.table.rowid, table.id, label, aliases, table.table.sql, table.name)
 
 
@@ -161,19 +162,21 @@ def _read(db: Database, statements: Statements, work: Work) -> Network:
     tables: list[TableNodes] = []
     shared: list[np.ndarray] = []
     labels: list[str | None] = []
-    aliases: list[str | None] = []
+    aliases: list[tuple[str | None, ...]] = []
     base = 0
     for number, statement in enumerate(statements.nodes):
         into = spaces.dictionaries(number)
-        kinds = ("integer", "text", "text", *("code" for _ in into))
-        rowids, said, others, *codes = _columns(
+        others = len(statement.aliases)
+        kinds = ("integer", "text", *["text"] * others, *["code"] * len(into))
+        rowids, said, *found = _columns(
             db, statement, statement.select(len(into)), kinds, into, work
         )
+        codes = found[others:]
         kept = rowids if statement.has_rowid else None
         tables.append(TableNodes(base, kept, into[0], codes[0]))
         shared.append(codes[-1])
         labels += said
-        aliases += others
+        aliases += zip(*found[:others], strict=True) if others else [()] * len(said)
         base += len(codes[0])
     spaces.fill(tables, shared)
     edges = _Edges(db, spaces, work)

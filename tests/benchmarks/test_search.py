@@ -140,7 +140,7 @@ def test_the_large_graph_has_five_edges_a_node_and_hubs() -> None:
 def test_a_question_of_two_hops_names_its_first_passage_alone() -> None:
     from benchmarks.search import twohop
 
-    (task,) = twohop.tasks(REPORTING)
+    task, aliased = twohop.tasks(REPORTING)
     labels = {node.name: node.label for node in task.nodes}
     for question in task.questions:
         named = [labels[name] in question.text for name in question.answers]
@@ -148,6 +148,11 @@ def test_a_question_of_two_hops_names_its_first_passage_alone() -> None:
         assert any(named)
     assert {edge.type for edge in task.edges} == {"mentions"}
     assert {labels[edge.source] for edge in task.edges} <= set(labels.values())
+    aliases = {node.name: node.aliases.split(", ") for node in aliased.nodes}
+    assert len(aliased.questions) > 30
+    for question in aliased.questions:
+        assert any(a in question.text for name in question.answers for a in aliases[name])
+        assert not any(labels[name] in question.text for name in question.answers)
 
 
 def test_a_summary_is_in_no_text_of_a_function() -> None:

@@ -332,6 +332,14 @@ def test_a_phone_has_the_graph_below_the_list_and_nothing_too_wide(page: Any) ->
     assert not wide
 
 
+@pytest.mark.parametrize("parameters", ["", "&_size=0", "&node_types=zzz"])
+def test_a_word_without_end_is_broken_on_a_phone(page: Any, parameters: str) -> None:
+    """The fault: the line that says it again made the page as wide as the word."""
+    browser = page(f"q={'x' * 300}{parameters}", width=500)
+    wide = browser.execute_script("return document.documentElement.scrollWidth > innerWidth")
+    assert not wide
+
+
 def test_a_finger_scrolls_the_page_unless_it_is_to_move_the_drawing(page: Any) -> None:
     """The fault: a drawing that fills a phone's screen, and cannot be left."""
     browser = page("q=bread", width=400, height=800, touch=True)

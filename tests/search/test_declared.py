@@ -42,13 +42,23 @@ def test_a_declaration_is_read_back_as_it_was(attack: Any) -> None:
 def test_a_column_of_other_names_is_declared_and_proposed(attack: Any) -> None:
     attack.execute("ALTER TABLE objects ADD COLUMN aliases TEXT")
     (proposed,) = propose(attack).nodes
-    assert proposed.aliases == "aliases"
-    nodes = (dataclasses.replace(GRAPH.nodes[0], aliases="Aliases"),)
+    assert proposed.aliases == ("aliases",)
+    nodes = (dataclasses.replace(GRAPH.nodes[0], aliases=("Aliases", "id")),)
     define(attack, dataclasses.replace(GRAPH, nodes=nodes))
     assert graphs(attack)[0].nodes == nodes
-    wrong = (dataclasses.replace(GRAPH.nodes[0], aliases="nicknames"),)
+    wrong = (dataclasses.replace(GRAPH.nodes[0], aliases=("id", "nicknames")),)
     with pytest.raises(ValueError, match="'nicknames' as the aliases of 'objects', which has no"):
         define(attack, dataclasses.replace(GRAPH, nodes=wrong))
+
+
+def test_aliases_are_one_column_or_a_list() -> None:
+    def read(aliases: object) -> tuple[str, ...]:
+        return from_json("g", {"nodes": [{"table": "t", "aliases": aliases}]}).nodes[0].aliases
+
+    assert read("other_names") == ("other_names",)
+    assert read(["code", "other_names"]) == ("code", "other_names")
+    with pytest.raises(ValueError, match="'aliases' must be a list of columns, got a number"):
+        read(5)
 
 
 def test_it_is_a_plain_table_of_json(attack: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -114,6 +115,14 @@ async def test_the_form_keeps_what_was_set(town: Any) -> None:
     assert "node_types:" not in page
 
 
+async def test_a_whole_paragraph_is_not_said_again(town: Any) -> None:
+    """The fault: the line above the results, and the window's title, had all of it."""
+    text = "Who bakes bread with wild yeast, and where? " * 30
+    page = (await town().client.get(f"{PATH}?{urlencode({'q': text})}")).text
+    assert page.count(text.strip()) == 1, "in the box, where it can be changed"
+    assert "rows for “Who bakes bread with wild yeast, and where? " in page
+
+
 async def test_explain_tells_the_stages(town: Any) -> None:
     instance = town()
     assert "stages" not in await get(instance, "q=bread")
@@ -128,6 +137,12 @@ async def test_explain_tells_the_stages(town: Any) -> None:
 async def test_one_table_can_still_be_searched_by_meaning_alone(town: Any) -> None:
     body = await get(town(), "q=bread&table=people")
     assert body["table"] == "people"
+    # The fault: the next search from there was one of the whole graph, and none led to it.
+    page = (await town().client.get(f"{PATH}?q=bread&table=people")).text
+    assert '<input type="hidden" name="table" value="people">' in page
+    assert '<a href="/town/-/muninn/search?q=bread">Search all of town</a>' in page
+    apart = (await town(declare=False).client.get(f"{PATH}?q=bread&table=people")).text
+    assert "Search all of" not in apart
     assert {row["vectors"] for row in body["rows"]} == {"people_vectors"}
 
 
