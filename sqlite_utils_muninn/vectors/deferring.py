@@ -116,7 +116,7 @@ class DeferringTable(StoredTable):
 
     # ---- What asks for vectors ----
 
-    def filter(self, query: Query) -> Iterator[Rows]:
+    def filter(self, query: Query) -> Iterator[Rows] | Rows:
         """Answer a statement."""
         searches = query.plan.endswith(" match")
         if searches or any(self.reads(query, column) for column in self.computed):

@@ -298,6 +298,11 @@ class Storage:
 
         return restore(head, pages, size, dimensions, options)
 
+    @property
+    def is_analyzed(self) -> bool:
+        """Whether ANALYZE was run: SQLite knows how large tables are, and what indexes leave."""
+        return self.db.has_table(self.schema, "sqlite_stat1")
+
     # ---- Reading ----
 
     def check(self) -> None:
