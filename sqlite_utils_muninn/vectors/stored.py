@@ -16,7 +16,7 @@ from .looking import Looks
 from .options import SHADOW
 from .reader import Ranked, Reader
 from .request import BOUNDS, Request, condition, request, rowids
-from .shared import Transaction, connection, transactions
+from .shared import Transaction, forget, transactions
 from .storage import CORRUPT, Storage
 from .writable import Writable
 
@@ -343,7 +343,7 @@ class StoredTable(Writable):
         """DROP TABLE."""
         key = self._key()
         if key:
-            connection(self.db).indexes.pop(key, None)
+            forget(self.db, key)
         self.storage.drop(self.shadow)
 
 
