@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import random
+import string
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ROWS = 40
+ROWS = 120
 WISH = Wish(table="docs", columns=("body",))
 SAME = 1e-6  # distances of a text from itself
 SQL = "select rowid, distance, content from docs_vectors where content match :q and k = 10"
@@ -56,22 +58,17 @@ async def embed(datasette, request):
 """
 
 
-def word(number: int) -> str:
-    """A number in letters, as the tiny model knows no digits."""
-    letters = ""
-    while True:
-        number, rest = divmod(number, 20)
-        letters = chr(ord("a") + rest) + letters
-        if not number:
-            return letters
-
-
 def text_of(id_: int, version: int) -> str:
-    return f"raven {word(id_)} remember {word(version)}"
+    """Letters, as the tiny model knows no digits; each version is far from the one before it."""
+    number, letters = zlib.crc32(f"{id_} {version}".encode()), ""
+    while number:
+        number, rest = divmod(number, 26)
+        letters += string.ascii_lowercase[rest]
+    return letters
 
 
 VERSIONS = {
-    text_of(id_, version): (id_, version) for id_ in range(1, ROWS + 1) for version in range(2000)
+    text_of(id_, version): (id_, version) for id_ in range(1, ROWS + 1) for version in range(500)
 }
 
 
