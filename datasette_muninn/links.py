@@ -70,6 +70,7 @@ def search_box(
             "muninn/_search_box.html",
             {
                 "search_url": search_url(datasette, database),
+                "has_graph": bool(graphs),
                 "tables": sorted({table.source or table.name for table in tables}),
                 "max_query": settings_of(datasette).max_query,
             },

@@ -43,6 +43,7 @@ def knowledge_graph(vectors: str | None) -> KnowledgeGraph:
         "objects",
         id="id",
         label="name",
+        aliases="aliases",
         text=("name", "description"),
         type="type",
         fts="objects_fts",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MINILM = "all-MiniLM-L6-v2.f16.gguf"
 RERANKER = "reranker-debian-small.f16.gguf"
@@ -29,6 +33,19 @@ def sqlite_module() -> Any:
 @pytest.fixture(scope="session")
 def sqlite() -> Any:
     return sqlite_module()
+
+
+@pytest.fixture
+def closed_at_end() -> Iterator[Callable[[Any], Any]]:
+    """Takes a connection and gives it back; when the test ends it is closed."""
+    with contextlib.ExitStack() as opened:
+        yield lambda conn: opened.enter_context(contextlib.closing(conn))
+
+
+@pytest.fixture
+def conn(connect: Callable[..., Any]) -> Any:
+    """A connection to a database in memory; `connect` is the room's own."""
+    return connect()
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,17 @@ RANKINGS = (
     ("betweenness", "betweenness among what was found (betweenness)"),
 )
 SIZES = (10, 20, 50, 100)
+TITLES = {
+    "node_types": "Show only rows of type",
+    "edge_types": "Follow only relations of type",
+    "expand_hops": "Relations followed",
+    "rank_by": "Order by",
+    "reranker": "Judge the best again",
+    "_size": "Show",
+    "time_start": "Relations from",
+    "time_end": "Relations until",
+    "_where": "Show only rows where",
+}
 
 
 @dataclass(frozen=True)
@@ -56,16 +67,13 @@ class Option:
 def choices(nodes: Sequence[Choice], edges: Sequence[Choice], asked: Asked) -> list[Choices]:
     """Return the types that can be ticked; where there is one alone there is nothing to choose."""
     offered = []
-    for name, title, values in (
-        ("node_types", "Show only rows of type", nodes),
-        ("edge_types", "Follow only relations of type", edges),
-    ):
+    for name, values in (("node_types", nodes), ("edge_types", edges)):
         chosen = asked.options.get(name, ())
         if len(values) != 1 or chosen:
             known = {value.name for value in values}
             # What is set can be seen and taken back, even where there is no such type.
             more = [Choice(kind, None) for kind in chosen if values and kind not in known]
-            offered.append(Choices(name, title, [*values, *more], chosen))
+            offered.append(Choices(name, TITLES[name], [*values, *more], chosen))
     return offered
 
 
@@ -76,19 +84,19 @@ def options(
     given = {name: str(value) for name, value in asked.options.items()}
     offered = []
     if graph.edges:
-        offered.append(_select("expand_hops", "Relations followed", HOPS, given))
-        offered.append(_select("rank_by", "Order by", RANKINGS, given))
+        offered.append(_select("expand_hops", HOPS, given))
+        offered.append(_select("rank_by", RANKINGS, given))
     if reranker:
         values = (("", f"by {reranker}"), (NONE, "no"))
-        offered.append(_select("reranker", "Judge the best again", values, given))
+        offered.append(_select("reranker", values, given))
     sizes = [("" if n == DEFAULT_SIZE else str(n), f"{n} rows") for n in SIZES]
-    offered.append(_select("_size", "Show", sizes, {"_size": str(asked.size)}))
+    offered.append(_select("_size", sizes, {"_size": str(asked.size)}))
     if any(edge.timestamp for edge in graph.edges):
-        for name, title in (("time_start", "Relations from"), ("time_end", "Relations until")):
-            offered.append(Option(name, title, given.get(name, ""), placeholder="a time"))
+        for name in ("time_start", "time_end"):
+            offered.append(Option(name, TITLES[name], given.get(name, ""), placeholder="a time"))
     if may_use_sql:
         example = "SQL, such as type = 'group'"
-        offered.append(Option("_where", "Show only rows where", asked.where or "", (), example))
+        offered.append(Option("_where", TITLES["_where"], asked.where or "", (), example))
     return offered
 
 
@@ -97,20 +105,18 @@ def what_is_set(asked: Asked) -> list[str]:
     found = []
     for name, value in asked.options.items():
         words = ", ".join(value) if isinstance(value, tuple) else str(value)
-        found.append(f"{name}: {words}")
+        found.append(f"{TITLES.get(name, name).lower()}: {words}")
     if asked.where is not None:
-        found.append(f"where: {asked.where}")
+        found.append(f"{TITLES['_where'].lower()}: {asked.where}")
     if asked.size != DEFAULT_SIZE:
         found.append(f"{asked.size} rows")
     return found
 
 
-def _select(
-    name: str, title: str, values: Sequence[tuple[str, str]], given: dict[str, Any]
-) -> Option:
+def _select(name: str, values: Sequence[tuple[str, str]], given: dict[str, Any]) -> Option:
     value = given.get(name, "")
     known = [text for text, _ in values]
     if value and value not in known:
         default = name == "_size" and value == str(DEFAULT_SIZE)
         value, values = ("", values) if default else (value, [*values, (value, value)])
-    return Option(name, title, value, values)
+    return Option(name, TITLES[name], value, values)

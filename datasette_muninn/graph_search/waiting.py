@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -30,6 +30,10 @@ class Waiting:
     vectors: str
     rows: int | None
     """None: counting takes too long."""
+    left_out: int = 0
+    """Rows that whoever embedded the table left out on purpose."""
+    where: str | None = None
+    """The condition by which they were."""
 
 
 SECONDS = 10.0
@@ -39,25 +43,31 @@ _counted: WeakKeyDictionary[Database, dict[str, tuple[float, Waiting]]] = WeakKe
 
 
 async def waiting_rows(db: Database, graph: KnowledgeGraph, limit_ms: int) -> list[Waiting]:
-    """Return the vector tables of a graph for which rows wait, or may wait."""
+    """Return the vector tables of a graph for which rows wait, may wait, or are left out."""
     kept = _counted.setdefault(db, {})
     names = [node.vectors for node in graph.nodes if node.vectors]
     old = [name for name in names if time.monotonic() - kept.get(name, (-SECONDS,))[0] > SECONDS]
     if old:
         counted = await db.execute_fn(lambda conn: _count(conn, old, limit_ms))
         kept.update({each.vectors: (time.monotonic(), each) for each in counted})
-    return [kept[name][1] for name in names if name in kept and kept[name][1].rows != 0]
+    found = [kept[name][1] for name in names if name in kept]
+    return [each for each in found if each.rows != 0 or each.left_out]
 
 
 def _count(conn: Any, names: Collection[str], limit_ms: int) -> list[Waiting]:
-    from sqlite_utils_muninn.vectors.state import waiting
+    from sqlite_utils_muninn.vectors.state import condition, waiting
 
     found = []
     for table in vector_tables(conn):
         if table.name in names and table.source is not None:
-            rows: int | None = None
+            each = Waiting(table.source, table.name, None)
             with suppress(ValueError, SQLError, sqlite3.Error), sqlite_timelimit(conn, limit_ms):
                 difference = waiting(attach(conn), table)
-                rows = difference.todo if difference else 0
-            found.append(Waiting(table.source, table.name, rows))
+                if difference is None:
+                    continue
+                where = condition(attach(conn), table)
+                each = replace(
+                    each, rows=difference.todo, left_out=len(difference.left_out), where=where
+                )
+            found.append(each)
     return found

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from datasette import Response
 from datasette.resources import DatabaseResource
-from datasette.utils import add_cors_headers
 
 from ..asked import NONE, Asked, RefusedError, read
 from ..database_settings import database_settings
@@ -21,6 +20,7 @@ from ..graph_search.waiting import waiting_rows
 from ..inference import BusyError
 from ..links import search_url
 from ..settings import settings_of
+from .json_answers import json_answer, json_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +59,8 @@ async def search_graphs(
     shown = next(one for one in graphs if one.graph.name == asked)
     page = Page(database, shown, [one.graph.name for one in graphs])
     await _describe(page, datasette, request)
+    # What was typed is there to be mended, whatever is wrong with the rest.
+    page.asked = Asked((request.args.get("q") or "").strip())
     try:
         page.asked = await _read(page, datasette, request)
         if page.asked.query:
@@ -113,11 +115,8 @@ async def _search(datasette: Datasette, page: Page) -> Result:
 
 
 def _json(datasette: Datasette, page: Page) -> Response:
-    headers: dict[str, str] = {}
-    if datasette.cors:
-        add_cors_headers(headers)
     if page.error:
-        return Response.error(page.error, page.status, headers=headers)
+        return json_error(datasette, page.error, page.status)
     body: dict[str, Any] = {
         "ok": True,
         "database": page.database,
@@ -139,7 +138,7 @@ def _json(datasette: Datasette, page: Page) -> Response:
         body["missing"] = page.result.answer.missing
         if page.asked.explain:
             body["stages"] = [asdict(stage) for stage in page.result.answer.stages]
-    return Response.json(body, headers=headers)
+    return json_answer(datasette, body)
 
 
 async def _html(datasette: Datasette, request: Any, page: Page) -> Response:

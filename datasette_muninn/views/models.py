@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from datasette.utils import add_cors_headers, tilde_decode, tilde_encode
+from datasette.utils import tilde_decode, tilde_encode
 from datasette.utils.asgi import NotFound, Response
 
 from .. import trial as trials
@@ -17,6 +17,7 @@ from ..permissions import MANAGE_MODELS, VIEW_MODELS
 from ..pulls import pulls_of
 from ..settings import settings_of
 from ..trial import MOST_CANDIDATES, Trial
+from .json_answers import json_answer, json_error
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
@@ -30,7 +31,7 @@ async def models(request: Any, datasette: Datasette) -> Response:
     found = await entries(datasette, request.actor)
     if request.url_vars["format"]:
         rows = [{**asdict(entry), "url": model_url(datasette, entry.name)} for entry in found]
-        return _json(datasette, {"ok": True, "models": rows})
+        return json_answer(datasette, {"ok": True, "models": rows})
     context = {
         "installed": [entry for entry in found if entry.installed or entry.problem],
         "available": [entry for entry in found if not entry.installed and not entry.problem],
@@ -59,11 +60,11 @@ async def model(request: Any, datasette: Datasette) -> Response:
     trial, error, status = await _try(request, datasette, entry)
     if request.url_vars["format"]:
         if error:
-            return Response.error(error, status, headers=_headers(datasette))
+            return json_error(datasette, error, status)
         body = {"ok": True, "model": asdict(entry), "file": header, "trial": _results(trial)}
         if manages and pull:
             body["pull"] = pull.as_json()
-        return _json(datasette, body)
+        return json_answer(datasette, body)
     return await _html(request, datasette, entry, header, trial, error, status, manages, pull)
 
 
@@ -161,7 +162,7 @@ async def _load(
     except (ValueError, RuntimeError) as error:
         return Response.error(str(error), 500)
     if request.url_vars["format"]:
-        return _json(datasette, {"ok": True, "name": entry.name, "loaded": asked == "load"})
+        return json_answer(datasette, {"ok": True, "name": entry.name, "loaded": asked == "load"})
     return Response.redirect(model_url(datasette, entry.name))
 
 
@@ -178,7 +179,7 @@ def _pull(request: Any, datasette: Datasette, entry: ModelEntry, asked: str) -> 
     if request.url_vars["format"]:
         pull = pulls.of(known.name)
         body = {"ok": True, "name": known.name, "pull": pull.as_json() if pull else None}
-        return _json(datasette, body)
+        return json_answer(datasette, body)
     return Response.redirect(model_url(datasette, entry.name))
 
 
@@ -223,17 +224,6 @@ def _results(trial: Trial) -> dict[str, Any] | None:
     if not trial.text:
         return None
     return {name: value for name, value in asdict(trial).items() if value not in (None, "", [])}
-
-
-def _headers(datasette: Datasette) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    if datasette.cors:
-        add_cors_headers(headers)
-    return headers
-
-
-def _json(datasette: Datasette, body: dict[str, Any]) -> Response:
-    return Response.json(body, headers=_headers(datasette))
 
 
 def _megabytes(size: int | None) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from datasette import Response
-from datasette.utils import add_cors_headers
 
 from ..asked import DEFAULT_SIZE, RefusedError, read_query, read_size
 from ..graph_search.graphs import proposed_graph
@@ -16,6 +15,7 @@ from ..links import search_url
 from ..search import Result, searchable
 from ..search import search as nearest_rows
 from ..settings import settings_of
+from .json_answers import json_answer, json_error
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
@@ -72,11 +72,8 @@ async def _search(datasette: Datasette, page: Page, tables: list[VectorTable]) -
 
 
 def _json(datasette: Datasette, page: Page) -> Response:
-    headers: dict[str, str] = {}
-    if datasette.cors:
-        add_cors_headers(headers)
     if page.error:
-        return Response.error(page.error, page.status, headers=headers)
+        return json_error(datasette, page.error, page.status)
     body = {
         "ok": True,
         "database": page.database,
@@ -85,7 +82,7 @@ def _json(datasette: Datasette, page: Page) -> Response:
         "tables": page.tables,
         "rows": [asdict(row) for row in page.rows],
     }
-    return Response.json(body, headers=headers)
+    return json_answer(datasette, body)
 
 
 async def _html(datasette: Datasette, request: Any, page: Page) -> Response:

@@ -11,7 +11,7 @@ without the GIL; this half checks arguments and words errors.
 from .attach import attach, find
 from .database import Database, Dictionary, Interrupted, SQLError, quote, quote_table, split_table
 from .declare import REQUIRED, Declaration, Function, Module, Parameter, TableFunction
-from .table import MISSING, NOCHANGE, Plan, Pointer, Query, Rows, VirtualTable
+from .table import MISSING, NOCHANGE, Plan, Pointer, Query, Rows, VirtualTable, WritableTable
 
 __all__ = [
     "MISSING",
@@ -31,6 +31,7 @@ __all__ = [
     "SQLError",
     "TableFunction",
     "VirtualTable",
+    "WritableTable",
     "attach",
     "find",
     "quote",

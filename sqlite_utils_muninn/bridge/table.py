@@ -164,6 +164,29 @@ class VirtualTable:
         """The connection closes, or forgets the table."""
 
 
+class WritableTable(VirtualTable):
+    """A table that INSERT, UPDATE, DELETE and ALTER TABLE change; subclasses write all four.
+
+    As a :class:`Module`'s ``table`` it says so before the class that does is imported.
+    """
+
+    def insert(self, rowid: Any, values: Sequence[Any], conflict: str) -> int:
+        """INSERT; returns the rowid."""
+        raise NotImplementedError
+
+    def update(self, old_rowid: int, new_rowid: Any, values: Sequence[Any], conflict: str) -> None:
+        """UPDATE; values that stay are NOCHANGE."""
+        raise NotImplementedError
+
+    def delete(self, rowid: int) -> None:
+        """DELETE."""
+        raise NotImplementedError
+
+    def rename(self, new_name: str) -> None:
+        """ALTER TABLE ... RENAME TO."""
+        raise NotImplementedError
+
+
 _SIGNS = {"=": "=", "<": "<", "<=": "l", ">": ">", ">=": "g", "match": "m", "in": "i"}
 
 

@@ -83,11 +83,21 @@ def define(
 @click.command(name="list")
 @PATH
 def list_graphs(path: str) -> None:
-    """List the declared knowledge graphs as JSON"""
-    from sqlite_utils_muninn.search import graphs
+    """List the declared knowledge graphs as JSON
+
+    One that cannot be read, or that names what is not there, has "problems": what is
+    wrong with it.
+    """
+    from sqlite_utils_muninn.search.stored import examined
 
     with plain_errors(), closing(open_database(path)) as conn:
-        found = [_as_json(graph) for graph in graphs(conn)]
+        found = [
+            {
+                **(_as_json(one.graph) if one.graph else {"name": one.name}),
+                **({"problems": one.problems} if one.problems else {}),
+            }
+            for one in examined(conn)
+        ]
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,7 @@ from sqlite_utils_muninn.commands.database import host_for, open_database, plain
 from sqlite_utils_muninn.commands.progress import Bar, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlite_utils_muninn.vectors.imports.run import Progress
 
@@ -65,7 +66,7 @@ def from_muninn(
     from sqlite_utils_muninn.vectors.imports.run import run
     from sqlite_utils_muninn.vectors.imports.sqlite_muninn import origin
 
-    with plain_errors(), opened(file) as old, closing(open_database(path)) as conn:
+    with plain_errors(), opened(file) as old, _into(path, dbtable) as conn:
         found = origin(old, source)
         _work(dbtable, found.count, run(conn, dbtable, found, replace=replace), silent)
 
@@ -103,7 +104,7 @@ def from_vec0(
     from sqlite_utils_muninn.vectors.imports.run import run
     from sqlite_utils_muninn.vectors.imports.sqlite_vec import origin
 
-    with plain_errors(), opened(file) as old, closing(open_database(path)) as conn:
+    with plain_errors(), opened(file) as old, _into(path, dbtable) as conn:
         found = origin(old, source, column, metric)
         _work(dbtable, found.count, run(conn, dbtable, found, replace=replace), silent)
 
@@ -135,10 +136,36 @@ def from_llm(
     from sqlite_utils_muninn.vectors.imports.llm import collection, run
     from sqlite_utils_muninn.vectors.imports.origin import opened
 
-    with plain_errors(), opened(file) as old, closing(open_database(path, model)) as conn:
+    with plain_errors(), opened(file) as old, _into(path, dbtable, model) as conn:
         chosen = collection(old, name)
         steps = run(conn, dbtable, old, chosen, model, Models(host_for(model)))
         _work(dbtable, chosen.count, steps, silent)
+
+
+@contextmanager
+def _into(path: str, table: str, model: str | None = None) -> Iterator[Any]:
+    """The database to import into; a new file is not left behind if no row came into it."""
+    file, has_rows = Path(path), False
+    is_new = not (file.exists() or file.is_symlink())
+    try:
+        with closing(open_database(path, model)) as conn:
+            try:
+                yield conn
+            finally:
+                has_rows = is_new and _has_rows(conn, table)
+    except BaseException:
+        if is_new and not has_rows:
+            file.unlink(missing_ok=True)
+        raise
+
+
+def _has_rows(conn: Any, table: str) -> bool:
+    from sqlite_utils_muninn.bridge import quote
+
+    there = conn.execute("SELECT 1 FROM sqlite_master WHERE lower(name) = lower(?)", (table,))
+    if there.fetchone() is None:
+        return False
+    return conn.execute(f"SELECT 1 FROM {quote(table)} LIMIT 1").fetchone() is not None
 
 
 def _work(table: str, total: int, steps: Iterable[Progress], silent: bool) -> None:

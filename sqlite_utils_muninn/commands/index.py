@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "path", type=click.Path(exists=True, file_okay=True, dir_okay=False, allow_dash=False)
 )
 @click.argument("dbtable", metavar="[TABLE]", required=False)
-@click.option("--check", is_flag=True, help="Look for damage; fails where there is any")
+@click.option("--check", is_flag=True, help="Look for damage: says ok, or fails")
 @click.option(
     "--optimize", is_flag=True, help="Build and save the neighbour graph, give back unused room"
 )
@@ -49,9 +49,11 @@ def index(
     TABLE is a vector table, or one that is embedded; without it, all are shown.
 
     "waiting" counts the rows that were added or changed since, and are not found until
-    sqlite-utils embed has run again; "truncated" those longer than the model reads.
+    sqlite-utils embed has run again; "left_out" those that its --where left out,
+    by the condition "where"; "truncated" those longer than the model reads.
     "memory" is in bytes, "saved" counts the changes since the index was saved in
-    the file. --recall and --optimize build a large table's neighbour graph, which
+    the file. --check adds "integrity_check", which is "ok", or fails and says what
+    is damaged. --recall and --optimize build a large table's neighbour graph, which
     takes 15 to 30 seconds for 100,000 rows.
 
     For example:
@@ -61,14 +63,19 @@ def index(
     """
     from sqlite_utils_muninn.vectors.state import State, state
 
-    commands = {"rebuild": rebuild, "optimize": optimize, "integrity-check": check}
+    columns = [field.name for field in dataclasses.fields(State)]
+    commands = {"rebuild": rebuild, "optimize": optimize}
     with plain_errors(), closing(open_database(path)) as conn:
         tables = _chosen(conn, path, dbtable)
         for table in tables:
             for command in (name for name, is_wanted in commands.items() if is_wanted):
                 _run(conn, table, command)
+        if check:
+            _check(conn, tables)
         states = [dataclasses.astuple(state(conn, table, recall or 0)) for table in tables]
-        write_rows([field.name for field in dataclasses.fields(State)], states, **output)
+        if check:
+            columns, states = [*columns, "integrity_check"], [(*row, "ok") for row in states]
+        write_rows(columns, states, **output)
 
 
 def _chosen(conn: Any, path: str, name: str | None) -> Sequence[VectorTable]:
@@ -86,6 +93,22 @@ def _chosen(conn: Any, path: str, name: str | None) -> Sequence[VectorTable]:
         known = ", ".join(t.name for t in tables) or "none"
         raise ValueError(f"{name!r} is not a vector table and not embedded; there are: {known}")
     return found
+
+
+def _check(conn: Any, tables: Sequence[VectorTable]) -> None:
+    """Check all tables. Raises ValueError with a line for each that is damaged."""
+    from sqlite_utils.utils import sqlite3
+
+    from sqlite_utils_muninn.bridge import SQLError
+
+    damage = []
+    for table in tables:
+        try:
+            _run(conn, table, "integrity-check")
+        except (SQLError, sqlite3.Error) as error:
+            damage.append(str(error))
+    if damage:
+        raise ValueError("\n".join(damage))
 
 
 def _run(conn: Any, table: VectorTable, command: str) -> None:

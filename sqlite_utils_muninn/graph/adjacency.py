@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.bridge import Interrupted, Plan, Query, SQLError, VirtualTable, quote
+from sqlite_utils_muninn.bridge import Interrupted, Plan, Query, SQLError, WritableTable, quote
 
 from . import cache, stored
 from .degree import counts_and_sums
@@ -52,7 +52,7 @@ COLUMNS = (
 ARGUMENTS = ("edge_table", "src_col", "dst_col", "weight_col")
 
 
-class Adjacency(VirtualTable):
+class Adjacency(WritableTable):
     """A graph_adjacency table on one connection."""
 
     plans = (Plan("scan", order=(("node_idx", "ASC"),), cost=1e5, rows=100_000),)
@@ -115,9 +115,7 @@ class Adjacency(VirtualTable):
         if config.get("layout") != LAYOUT or not followed.is_watched():
             return None
         try:
-            work.need(
-                64 * _count(config, "node_count") + 64 * _count(config, "edge_count"), "the graph"
-            )
+            work.need(64 * sum(stored.counts(self.db, self.shadow)), "the graph")
             weighted = self.edges.weight is not None
             kept = stored.load(self.db, self.shadow, config["checksum"], weighted, work)
             return followed.update(kept, work) if kept else None

@@ -85,6 +85,14 @@ def _save_degrees(db: Database, shadow: Shadow, degrees: tuple[np.ndarray, ...],
         db.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?)", row)
 
 
+def counts(db: Database, shadow: Shadow) -> tuple[int, int]:
+    """How many nodes and edges were saved, by what lies there: the configuration may be damaged."""
+    ((nodes,),) = db.execute(f"SELECT count(*) FROM {shadow('nodes')}")
+    sql = f"SELECT coalesce(sum(length(data)), 0) FROM {shadow('csr_fwd')} WHERE name = 'targets'"
+    ((size,),) = db.execute(sql)
+    return nodes, size // np.dtype(TYPES["targets"]).itemsize
+
+
 def load(db: Database, shadow: Shadow, checksum: Any, weighted: bool, work: Work) -> Kept | None:
     """Read what was saved; None where it is damaged or of another kind."""
     ids = Dictionary()

@@ -26,6 +26,14 @@ class Seed(Node):
     """Its place among those that did, 1 is the best."""
     is_named: bool = False
     """Whether the query has its name."""
+    called: str | None = None
+    """The words by which the query names it, where they are not its label."""
+
+    def why(self) -> str:
+        """Say how it came to be a seed."""
+        if not self.is_named:
+            return "matches the query itself"
+        return "is named in the query" + (f" ({self.called})" if self.called else "")
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,7 @@ class Via:
         if self.seed is None:
             return "many weak ways lead here"
         if not self.path:
-            why = "is named in the query" if self.seed.is_named else "matches the query itself"
-            return f"{why}, seed rank {self.seed.rank}"
+            return f"{self.seed.why()}, seed rank {self.seed.rank}"
         words = [self.seed.label]
         for step in self.path:
             words += [step.arrow(), step.target_label]

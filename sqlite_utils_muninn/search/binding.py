@@ -64,6 +64,7 @@ class Nodes:
     """The column that edges refer to, quoted."""
     affinity: str
     label: str | None
+    aliases: str | None
     text: tuple[str, ...]
     type: str | None
     is_entity: bool
@@ -192,6 +193,7 @@ class _Binder:
             id_,
             table.affinity.get(name.lower(), "INTEGER"),
             self.column(table, node.label, "label"),
+            self.column(table, node.aliases, "aliases"),
             tuple(text for text in texts if text is not None),
             self.column(table, node.type, "type"),
             node.entity,

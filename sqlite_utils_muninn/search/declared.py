@@ -30,6 +30,8 @@ class NodeTable:
     """The column that edges refer to; None: the primary key, else the rowid."""
     label: str | None = None
     """The column that names a node."""
+    aliases: str | None = None
+    """The column of its other names: a JSON list, or text with commas or lines between them."""
     text: tuple[str, ...] = ()
     """The columns that say what a node is about."""
     type: str | None = None

@@ -86,7 +86,12 @@ class Search:
         pool = self._pool(nodes, loaded)
         scores = self._relevance(pool, nodes, loaded)
         ranked = self._ranked(nodes, loaded, pool, scores)
-        return self._answer(chosen, ranked)
+        answer = self._answer(chosen, ranked)
+        found = {row.type for row in answer.rows}
+        unseen = [kind for kind in self.options.node_types or () if kind not in found]
+        if unseen:
+            self.missing += notes.no_such_nodes(self.db, chosen.bound.nodes, unseen)
+        return answer
 
     def _check(self) -> None:
         self.host.check_text(self.caller, self.request.query)

@@ -1,13 +1,16 @@
 """Nodes that a query calls by their name.
 
-Labels are kept as hashes of their words, without case and punctuation: 16 bytes a node, compared
-with the runs of words in a query.
+Labels and aliases are kept as hashes of their words, without case and punctuation: 16 bytes a name,
+compared with the runs of words in a query.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,6 +26,8 @@ SHORTEST = 2
 """Letters of a name that are looked for."""
 MOST_BEARERS = 100
 """Nodes of one name: what more of them share names none of them."""
+MOST_ALIASES = 100
+"""Other names of a node that are looked for."""
 _CHECKED_EVERY = 10_000
 
 
@@ -76,25 +81,29 @@ class Names:
 
 
 def names_of(
-    labels: Sequence[str | None], check: Callable[[], None], *, count_words: bool = True
+    labels: Sequence[str | None],
+    aliases: Sequence[str | None],
+    check: Callable[[], None],
+    *,
+    count_words: bool = True,
 ) -> Names:
-    """Return the names of nodes, given their labels in order; None: it has none.
+    """Return the names of nodes, given their labels and their other names; None: it has none.
 
     What a name tells is the sum of its words' idf among all names, over log(1 + nodes), at most 1:
     for graphs without full text, which knows better. Without `count_words` it is 1.
     """
     count = Counter[str]()
-    names: list[list[str]] = []
+    names: list[tuple[str, ...]] = []
     nodes: list[int] = []
     for node, label in enumerate(labels):
         if node % _CHECKED_EVERY == 0:
             check()
-        words = split(label) if label else []
+        own = _names(label, aliases[node])
         if count_words:
-            count.update(set(words))
-        if 0 < len(words) <= LONGEST and len(label or "") >= SHORTEST:
-            names.append(words)
-            nodes.append(node)
+            count.update({word for words in own for word in words})
+        short = [words for words in own if len(words) <= LONGEST]
+        names += short
+        nodes += [node] * len(short)
     hashes = np.fromiter(map(_hash, names), np.int64, len(names))
     telling = _telling(names, count, len(labels)) if count_words else np.ones(len(names))
     order = np.argsort(hashes, kind="stable")
@@ -102,7 +111,27 @@ def names_of(
     return Names(hashes[order], bearers[order], telling.astype(np.float32)[order])
 
 
-def _telling(names: list[list[str]], count: Counter[str], nodes: int) -> np.ndarray:
+def _names(label: str | None, aliases: str | None) -> list[tuple[str, ...]]:
+    """Return the words of each name of a node, every name once."""
+    if not aliases:
+        words = tuple(split(label)) if label and len(label) >= SHORTEST else ()
+        return [words] if words else []
+    given = [label or "", *split_aliases(aliases)]
+    known = {tuple(split(name)): None for name in given if len(name) >= SHORTEST}
+    return [name for name in known if name]
+
+
+def split_aliases(text: str) -> list[str]:
+    """Return the names in a JSON list of texts, or in text with lines or else commas between."""
+    if text.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            found = json.loads(text)
+            return [name for name in found if isinstance(name, str)][:MOST_ALIASES]
+    parts = re.split(r"[\n;|]", text) if re.search(r"[\n;|]", text) else text.split(",")
+    return [name for part in parts if (name := part.strip())][:MOST_ALIASES]
+
+
+def _telling(names: list[tuple[str, ...]], count: Counter[str], nodes: int) -> np.ndarray:
     whole = math.log(1 + max(nodes, 1))
     idf = {word: whole - math.log(number) for word, number in count.items()}
     sums = (min(1.0, sum(idf[word] for word in words) / whole) for words in names)

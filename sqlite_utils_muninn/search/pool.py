@@ -30,6 +30,8 @@ class Candidate:
     cosine: float | None = None
     named: float | None = None
     """How telling its name is, which the query has."""
+    called: str | None = None
+    """The words of the query that are its name, or another name of it."""
 
 
 @dataclass

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAME = "knowledge"
 
 LABELS = ("name", "title", "label", "heading", "headline", "subject", "term", "caption")
+ALIASES = ("aliases", "alias", "synonyms", "also_known_as", "aka", "other_names")
 NODE_TYPES = ("type", "kind", "category", "class", "entity_type")
 EDGE_TYPES = (
     *("type", "rel", "relation", "relationship", "rel_type", "relation_type", "edge_type"),
@@ -210,6 +211,7 @@ def _node(
         (c for c in texts if c.lower() != id_.lower() or len(texts) == 1), None
     )
     kind = None if table.kind == "virtual" else _named(table, NODE_TYPES, but=(label,))
+    aliases = _named(table, ALIASES, but=(label, id_, *(set(table.columns) - set(texts))))
     keys = {key.column.lower() for key in found.keys}
     indexed = {column.lower() for column in found.indexed}
     text = [c for c in table.columns if c.lower() in indexed] or [
@@ -220,6 +222,7 @@ def _node(
         table.name,
         id=None if is_default else id_,
         label=label,
+        aliases=aliases,
         text=tuple(text),
         type=kind,
         fts=found.fts,

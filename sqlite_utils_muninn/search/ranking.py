@@ -91,7 +91,9 @@ def by_name(query: str, network: Network, vocabulary: Vocabulary, pool: Pool) ->
         telling = name.telling if telling is None else telling
         if telling > 0:
             for place in places_of(network, np.array(name.nodes, np.int64)):
-                pool.at(place).named = telling / math.sqrt(len(name.nodes))
+                candidate = pool.at(place)
+                candidate.named = telling / math.sqrt(len(name.nodes))
+                candidate.called = " ".join(name.words)
             found += len(name.nodes)
     return found
 

@@ -27,15 +27,18 @@ if TYPE_CHECKING:
 
 LONGEST_LABEL = 100
 """Characters of a label that may be a name."""
+LONGEST_ALIASES = 10_000
+"""Characters of a node's other names."""
 
 
 @dataclass(frozen=True)
 class NodeStatement:
-    """The SELECT of a node table: rowid (or 0), label (or nothing) and id."""
+    """The SELECT of a node table: rowid (or 0), label and aliases (or nothing), and id."""
 
     rowid: str | None
     id: str
     label: str | None
+    aliases: str | None
     table: str
     name: str
     parameters: tuple[Any, ...] = ()
@@ -53,11 +56,16 @@ class NodeStatement:
     def select(self, ids: int) -> str:
         """The text, with the id so many times."""
         order = f" ORDER BY {self.rowid}" if self.rowid else ""
-        label = self.label or "NULL"
-        if self.label is not None:  # longer ones are texts, no names
-            label = f"CASE WHEN length({label}) <= {LONGEST_LABEL} THEN CAST({label} AS TEXT) END"
-        columns = ", ".join([self.rowid or "0", label, *[self.id] * ids])
+        label, aliases = _short(self.label, LONGEST_LABEL), _short(self.aliases, LONGEST_ALIASES)
+        columns = ", ".join([self.rowid or "0", label, aliases, *[self.id] * ids])
         return f"SELECT {columns} FROM {self.table}{order}"
+
+
+def _short(column: str | None, longest: int) -> str:
+    """A column as text, unless it is so long that it is no name."""
+    if column is None:
+        return "NULL"
+    return f"CASE WHEN length({column}) <= {longest} THEN CAST({column} AS TEXT) END"
 
 
 @dataclass(frozen=True)
@@ -107,8 +115,8 @@ def load(
 
 
 def _select_nodes(table: Nodes, named: bool) -> NodeStatement:
-    label = table.label if named else None
-    return NodeStatement(table.table.rowid, table.id, label, table.table.sql, table.name)
+    label, aliases = (table.label, table.aliases) if named else (None, None)
+    return NodeStatement(table.table.rowid, table.id, label, aliases, table.table.sql, table.name)
 
 
 def _select_edges(table: Edges, nodes: Sequence[Nodes], timed: bool) -> EdgeStatement:
@@ -153,23 +161,25 @@ def _read(db: Database, statements: Statements, work: Work) -> Network:
     tables: list[TableNodes] = []
     shared: list[np.ndarray] = []
     labels: list[str | None] = []
+    aliases: list[str | None] = []
     base = 0
     for number, statement in enumerate(statements.nodes):
         into = spaces.dictionaries(number)
-        kinds = ("integer", "text", *("code" for _ in into))
-        rowids, said, *codes = _columns(
+        kinds = ("integer", "text", "text", *("code" for _ in into))
+        rowids, said, others, *codes = _columns(
             db, statement, statement.select(len(into)), kinds, into, work
         )
         kept = rowids if statement.has_rowid else None
         tables.append(TableNodes(base, kept, into[0], codes[0]))
         shared.append(codes[-1])
         labels += said
+        aliases += others
         base += len(codes[0])
     spaces.fill(tables, shared)
     edges = _Edges(db, spaces, work)
     for edge_statement in statements.edges:
         edges.read(edge_statement)
-    names = names_of(labels, work.check, count_words=statements.without_texts)
+    names = names_of(labels, aliases, work.check, count_words=statements.without_texts)
     return edges.network(tables, names, base)
 
 

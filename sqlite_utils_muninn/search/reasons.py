@@ -9,6 +9,7 @@ import numpy as np
 
 from .answer import Edge, Node, Seed, Step, Via
 from .network import places_of
+from .query import split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .binding import Bound
     from .network import Network
-    from .pool import Place
+    from .pool import Candidate, Place
     from .ranking import Item, Ranked, Seeds
     from .texts import Said
     from .walk import Origin
@@ -120,8 +121,7 @@ class Told:
         if origin is None or loaded is None or seeds is None:
             node = self.node(item.place)
             rank = 1 + [i.place for i in self.ranked.items].index(item.place)
-            is_named = item.candidate is not None and item.candidate.named is not None
-            return Via(_seed(node, rank, is_named), 1.0)
+            return Via(_seed(node, rank, item.candidate), 1.0)
         steps = tuple(self._steps(loaded, origin))
         last = steps[-1].share if steps else 0.0
         rest = max(0.0, 1 - origin.direct - last)
@@ -132,8 +132,7 @@ class Told:
         if not len(at):
             return None
         node = self.node(places_of(loaded, np.array(origin.nodes[:1]))[0])
-        is_named = seeds.candidates[at[0]].named is not None
-        return _seed(node, int(seeds.rank[at[0]]), is_named)
+        return _seed(node, int(seeds.rank[at[0]]), seeds.candidates[at[0]])
 
     def _steps(self, loaded: Network, origin: Origin) -> list[Step]:
         places = places_of(loaded, np.array(origin.nodes, np.int64))
@@ -161,5 +160,7 @@ class Told:
         return steps
 
 
-def _seed(node: Node, rank: int, is_named: bool) -> Seed:
-    return Seed(**vars(node), rank=rank, is_named=is_named)
+def _seed(node: Node, rank: int, candidate: Candidate | None) -> Seed:
+    called = candidate.called if candidate is not None else None
+    other = called if called != " ".join(split(node.label)) else None
+    return Seed(**vars(node), rank=rank, is_named=called is not None, called=other)

@@ -6,7 +6,7 @@ SQL and works on any connection.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlite_utils_muninn.bridge import quote
 
@@ -54,6 +54,28 @@ def graph_named(
         known = ", ".join(repr(row) for row in rows if row in seen) or "none"
         raise ValueError(f"no knowledge graph is called {name!r}; declared: {known}")
     return from_json(name, rows[name])
+
+
+class Examined(NamedTuple):
+    """A declaration, and a sentence for each thing that is wrong with it."""
+
+    name: str
+    graph: KnowledgeGraph | None
+    """None: it cannot be read."""
+    problems: list[str]
+
+
+def examined(conn: Any, *, schema: str = "main") -> list[Examined]:
+    """Return all declarations in their order, held against the file."""
+    found = []
+    for name, definition in _rows(conn, schema):
+        try:
+            graph = from_json(str(name), definition)
+        except ValueError as error:
+            found.append(Examined(str(name), None, [str(error)]))
+        else:
+            found.append(Examined(graph.name, graph, bind(conn, graph, schema=schema).problems))
+    return found
 
 
 def broken(conn: Any, *, schema: str = "main") -> list[str]:

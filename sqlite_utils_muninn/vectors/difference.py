@@ -25,6 +25,8 @@ class Difference:
     changed: list[int] = field(default_factory=list)
     vanished: list[int] = field(default_factory=list)
     """Rows with a vector that are gone, or have no text any more."""
+    left_out: list[int] = field(default_factory=list)
+    """Rows without a vector that the last run was told to leave out, by its condition."""
     unchanged: int = 0
     without_text: int = 0
 
@@ -47,6 +49,15 @@ class Embedded:
     def nodes(self) -> str:
         """Quoted name of the table of hashes."""
         return f"{quote(self.source.schema)}.{quote(self.name + '_nodes')}"
+
+    def satisfying(self, ids: Sequence[int], where: str) -> set[int]:
+        """Those of some rows that satisfy a condition."""
+        rows = self.execute(
+            f"SELECT t.{self.source.rowid} FROM {self.source.name} t "
+            f"WHERE t.{self.source.rowid} IN (SELECT value FROM json_each(?)) AND ({where})",
+            (json.dumps(list(ids)),),
+        )
+        return {row[0] for row in rows}
 
     def hash(self, text: str | None) -> bytes | None:
         """What tells whether a vector is that of a text."""
@@ -103,6 +114,17 @@ def noted(table: Embedded, watch: Watch) -> Difference:
     return found
 
 
+def leave_out(found: Difference, watch: Watch) -> None:
+    """Tell the rows that the last run left out from new ones.
+
+    It took the notes off them; the condition itself, which anybody may have written into the file,
+    is not run for that.
+    """
+    seen = set(watch.ids())
+    found.left_out = [id_ for id_ in found.new if id_ not in seen]
+    found.new = [id_ for id_ in found.new if id_ in seen]
+
+
 def sort(
     found: Difference, id_: int, hashed: bytes | None, stored: dict[int, bytes | None]
 ) -> None:
@@ -117,8 +139,16 @@ def sort(
         found.unchanged += 1
 
 
-def settle(table: Embedded, watch: Watch, transaction: Callable[[Callable[[], None]], None]) -> int:
-    """Take off the notes of rows that are as they were embedded. Returns how many were."""
+def settle(
+    table: Embedded,
+    watch: Watch,
+    transaction: Callable[[Callable[[], None]], None],
+    where: str | None = None,
+) -> int:
+    """Take off the notes of rows that are as they were embedded, or are left out by `where`.
+
+    Returns how many were.
+    """
     done, last = 0, None
     while block := watch.ids(last, BLOCK):
         last = block[-1]
@@ -128,6 +158,9 @@ def settle(table: Embedded, watch: Watch, transaction: Callable[[Callable[[], No
             nonlocal done
             now, stored = table.source.texts(table.execute, block), table.hashes(block)
             same = [id_ for id_ in block if table.hash(now.get(id_)) == stored.get(id_)]
+            if where:
+                wanted = table.satisfying(block, where)
+                same += [id_ for id_ in now if id_ not in stored and id_ not in wanted]
             watch.forget(same)
             done += len(same)
 

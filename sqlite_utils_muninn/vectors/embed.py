@@ -49,13 +49,17 @@ def run(made: Plan | OwnPlan, batch_size: int = BATCH_SIZE) -> Iterator[Progress
     elif not made.watch().is_on(made.source):
         # Whatever changed without a note has none: every row gets one, and is looked at below.
         transaction(made.db, lambda: made.watch().turn_on(made.source, made.table().nodes))
+    if made.difference.new:
+        # Until all of them have their vectors, rows without one are not left out: they wait.
+        _note_where(made, None)
     progress.deleted = _delete(made)
     yield progress
     ids = made.difference.new + made.difference.changed
     for start in range(0, len(ids), batch_size):
         _embed_batch(made, ids[start : start + batch_size], progress)
         yield progress
-    settle(made.table(), made.watch(), lambda work: transaction(made.db, work))
+    settle(made.table(), made.watch(), lambda work: transaction(made.db, work), made.where)
+    _note_where(made, made.where)
     finish(made.db, made.name, made.source.schema)
 
 
@@ -70,6 +74,21 @@ def _make_table(made: Plan) -> None:
         f"dim={mark.dimensions}, content={literal(made.source.table)}{columns}"
         f"{passages(made.cutting)})"
     )
+
+
+def _note_where(made: Plan, where: str | None) -> None:
+    """Keep in the file by which condition rows are left out; None: none is."""
+    config = f"{quote(made.source.schema)}.{quote(made.name + '_config')}"
+    kept = made.db.execute(f"SELECT value FROM {config} WHERE key = 'where'")
+    if kept == ([] if where is None else [(where,)]):
+        return
+
+    def work() -> None:
+        made.db.execute(f"DELETE FROM {config} WHERE key = 'where'")
+        if where is not None:
+            made.db.execute(f"INSERT INTO {config} VALUES ('where', ?)", (where,))
+
+    transaction(made.db, work)
 
 
 def _delete(made: Plan) -> int:

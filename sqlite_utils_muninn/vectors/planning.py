@@ -33,6 +33,8 @@ class Plan:
     """How texts are split; None: they are not."""
     replaces: VectorTable | None = None
     """The table that is dropped first: another model, other columns, other dimensions."""
+    where: str | None = None
+    """The condition on rows; those that it leaves out stay as they are."""
     difference: Difference = field(default_factory=Difference)
 
     def table(self) -> Embedded:
@@ -84,7 +86,7 @@ def plan(conn: Any, wish: Wish, models: Models) -> Plan | OwnPlan:
     model = models.named(db, wanted)
     mark = Fingerprint.of(model, wanted, wish.dimensions)
     made = Plan(db, source, name, Embedder(model, mark, models.host, db.check), there is None)
-    made.cutting = _cutting(wish, there, made.embedder)
+    made.cutting, made.where = _cutting(wish, there, made.embedder), wish.where
     if there is not None:
         difference = _difference(there, source, mark) or _other_passages(there, made.cutting)
         if difference and not wish.force:

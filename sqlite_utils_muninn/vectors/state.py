@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bridge import attach, quote
 from . import building
-from .difference import Difference, Embedded, everything, noted
+from .difference import Difference, Embedded, everything, leave_out, noted
 from .embedder import Fingerprint
 from .index import SCANNED_FLOATS
 from .options import TEXT
@@ -53,6 +53,10 @@ class State:
     waiting: int | None
     """Rows that are not found until they are embedded (again); None: its texts are its own,
     or their table is gone."""
+    left_out: int | None = None
+    """Rows without a vector that the last run left out; None: as for `waiting`."""
+    where: str | None = None
+    """The condition by which it left them out."""
     recall: float | None = None
     """Share of the true neighbours that a search finds; None: not asked for."""
 
@@ -91,6 +95,8 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
         storage.since_saved(),
         _truncated(storage) if table.kind == TEXT else None,
         difference.todo if difference else None,
+        len(difference.left_out) if difference else None,
+        condition(db, table),
         recall,
     )
 
@@ -112,9 +118,21 @@ def waiting(db: Database, table: VectorTable) -> Difference | None:
     mark = Fingerprint.read(dict(db.execute(f"SELECT key, value FROM {config}")))
     embedded = Embedded(db.execute, source, table.name, mark)
     watch = Watch(db.execute, table.schema, table.id)
-    if source.is_stable and watch.is_on(source):
-        return noted(embedded, watch)
-    return everything(embedded, None, is_new=False)
+    is_watched = watch.is_on(source)
+    if source.is_stable and is_watched:
+        difference = noted(embedded, watch)
+    else:
+        difference = everything(embedded, None, is_new=False)
+    if is_watched and condition(db, table):
+        leave_out(difference, watch)
+    return difference
+
+
+def condition(db: Database, table: VectorTable) -> str | None:
+    """The condition of the last run over a table, which left out rows; it is not to be run."""
+    config = f"{quote(table.schema)}.{quote(table.name + '_config')}"
+    rows = db.execute(f"SELECT value FROM {config} WHERE key = 'where'")
+    return str(rows[0][0]) if rows else None
 
 
 def _index(db: Database, storage: Storage) -> Index:

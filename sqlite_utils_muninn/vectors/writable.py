@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from ..bridge import VirtualTable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ..bridge import WritableTable
 
 
-class Writable(VirtualTable):
-    """A table that rows are written to, in transactions.
+class Writable(WritableTable):
+    """A table that follows transactions and can be checked.
 
     All that it writes is in SQLite's own tables, so that savepoints need no hooks.
     """
-
-    def insert(self, rowid: Any, values: Sequence[Any], conflict: str) -> int:
-        """INSERT; returns the rowid."""
-        raise NotImplementedError
-
-    def update(self, old_rowid: int, new_rowid: Any, values: Sequence[Any], conflict: str) -> None:
-        """UPDATE; values that stay are NOCHANGE."""
-        raise NotImplementedError
-
-    def delete(self, rowid: int) -> None:
-        """DELETE."""
-        raise NotImplementedError
 
     def begin(self) -> None:
         """The first write of a transaction comes."""
@@ -39,10 +22,6 @@ class Writable(VirtualTable):
 
     def rollback(self) -> None:
         """The transaction is rolled back."""
-
-    def rename(self, new_name: str) -> None:
-        """ALTER TABLE ... RENAME TO."""
-        raise NotImplementedError
 
     def integrity(self) -> str | None:
         """What PRAGMA integrity_check is to say of the table."""

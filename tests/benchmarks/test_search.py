@@ -82,7 +82,7 @@ def test_a_mask_takes_whole_names_longest_first_in_any_case() -> None:
 
 
 def test_questions_of_cwe_hold_no_name_and_are_in_no_text() -> None:
-    pytest.importorskip("cwe2")
+    pytest.importorskip("cwe2", reason="cwe2, whose questions are asked, is not installed")
     from benchmarks.search import cwe
 
     plain, _, with_examples = cwe.tasks(REPORTING)
@@ -151,7 +151,7 @@ def test_a_question_of_two_hops_names_its_first_passage_alone() -> None:
 
 
 def test_a_summary_is_in_no_text_of_a_function() -> None:
-    pytest.importorskip("scipy")
+    pytest.importorskip("scipy", reason="scipy, whose functions are the task, is not installed")
     from benchmarks.search import functions
 
     (task,) = functions.tasks(REPORTING)

@@ -35,7 +35,7 @@ def process(data: Path, subject: str, cap: float = 60) -> Process:
 
 
 def test_our_own_subject_answers_every_command(data: Path) -> None:
-    pytest.importorskip("pysqlite3")
+    pytest.importorskip("pysqlite3", reason="pysqlite3, which subjects run on, is not installed")
     ours = process(data, "ours")
     assert ours.ask("build")["count"] == 300
     assert ours.ask("search", None)["recall"] == 1
@@ -53,7 +53,7 @@ def test_our_own_subject_answers_every_command(data: Path) -> None:
 
 
 def test_a_subject_that_cannot_says_so_and_goes_on(data: Path) -> None:
-    pytest.importorskip("pysqlite3")
+    pytest.importorskip("pysqlite3", reason="pysqlite3, which subjects run on, is not installed")
     nobody = process(data, "sqlite-muninn")  # no library was named
     assert nobody.ask("build")["failed"].startswith("AssertionError")
     assert nobody.ask("thresholds") == {"missing": True}

@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 @pytest.fixture
-def connect(sqlite: Any) -> Iterator[Callable[..., Any]]:
+def connect(sqlite: Any, closed_at_end: Callable[[Any], Any]) -> Callable[..., Any]:
     """Opens connections that are closed at the end."""
-    opened = []
 
     def open_one(path: object = ":memory:", **options: Any) -> Any:
-        opened.append(sqlite.connect(str(path), **options))
-        return opened[-1]
+        return closed_at_end(sqlite.connect(str(path), **options))
 
-    yield open_one
-    for conn in opened:
-        conn.close()
-
-
-@pytest.fixture
-def conn(connect: Callable[..., Any]) -> Any:
-    return connect()
+    return open_one

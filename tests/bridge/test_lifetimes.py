@@ -222,7 +222,9 @@ def test_one_connection_used_by_many_threads_in_turn(connect: Any) -> None:
 
 def test_two_sqlite_libraries_in_one_process() -> None:
     """The fault: a file-scope API pointer serves one library with the other's routines."""
-    pysqlite3 = pytest.importorskip("pysqlite3", reason="pysqlite3 is the second library")
+    pysqlite3 = pytest.importorskip(
+        "pysqlite3", reason="pysqlite3, the second library, is not installed"
+    )
     stdlib = importlib.import_module("sqlite3")
     conns = [module.connect(":memory:") for module in (stdlib, pysqlite3) * 2]
     for conn in conns:

@@ -75,6 +75,15 @@ def test_where_limits_a_run_and_forgets_nothing(run: Any, news: Path, sql: Any) 
     assert embedded(sql) == 11
 
 
+def test_rows_that_where_left_out_are_told(run: Any, news: Path, sql: Any) -> None:
+    """The fault: they were told as waiting, for ever."""
+    run("embed", news, "articles", "body", "-m", "tiny", "-s", "--where", "id <= 10")
+    (row,) = json.loads(run("muninn", "index", news).output)
+    assert (row["waiting"], row["left_out"], row["where"]) == (0, 1190, "id <= 10")
+    said = run("embed", news, "articles", "body", "--dry-run").output
+    assert "would embed 1,190 new" in said, "without --where all are embedded"
+
+
 def test_dry_run_writes_nothing(run: Any, news: Path, sql: Any) -> None:
     before = sql("SELECT name FROM sqlite_master")
     result = run("embed", news, "articles", "body", "-m", "tiny", "--dry-run")

@@ -123,6 +123,38 @@ def test_an_interrupted_import_goes_on(
     ask("INSERT INTO v(v) VALUES ('integrity-check')")
 
 
+@pytest.mark.parametrize("fault", [ValueError("it cannot be read"), KeyboardInterrupt()])
+def test_an_import_of_nothing_leaves_no_new_file(
+    run: Any, new: Path, old: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    """The fault: a mistyped name, or Ctrl-C, left an empty database behind."""
+    from sqlite_utils_muninn.vectors.imports import run as importing
+
+    muninn_file(old, 10)
+    result = run("muninn", "import", "sqlite-muninn", new, "v", old, "no_vecs")
+    assert (result.exit_code, new.exists()) == (1, False)
+    assert run("muninn", "import", "llm", new, "v", old).exit_code == 1
+    assert not new.exists()
+
+    def stopped(*arguments: Any, **options: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(importing, "_store", stopped)  # the table is made by then
+    assert run("muninn", "import", "sqlite-muninn", new, "v", old, "my_vecs").exit_code == 1
+    assert not new.exists()
+    assert old.exists()
+
+
+def test_a_failed_import_deletes_no_file_that_was_there(run: Any, new: Path, old: Path) -> None:
+    muninn_file(old, 10)
+    new.write_bytes(b"")
+    assert run("muninn", "import", "sqlite-muninn", new, "v", old, "no_vecs").exit_code == 1
+    assert new.exists()
+    new.write_bytes(b"no database, but somebody's" * 100)
+    assert run("muninn", "import", "sqlite-muninn", new, "v", old, "my_vecs").exit_code == 1
+    assert new.stat().st_size == 2700
+
+
 def test_replace_imports_anew(run: Any, new: Path, old: Path, ask: Any) -> None:
     muninn_file(old, 3)
     run("muninn", "import", "sqlite-muninn", new, "v", old, "my_vecs")

@@ -67,6 +67,8 @@ def test_an_embedded_table(run: Any, embedded: Path, sql: Any) -> None:
         "saved": None,
         "truncated": 0,
         "waiting": 0,
+        "left_out": 0,
+        "where": None,
         "recall": None,
     }
     sql("UPDATE articles SET title = 'other' WHERE id < 4")
@@ -100,12 +102,31 @@ def test_optimize_shortens_the_log(run: Any, embedded: Path) -> None:
 
 
 def test_damage_is_found_and_mended(run: Any, embedded: Path, sql: Any) -> None:
-    assert shown(run, embedded, "articles", "--check")
+    """The fault: a table that was well was checked, and nothing said so."""
+    (row,) = shown(run, embedded, "articles", "--check")
+    assert row["integrity_check"] == "ok"
+    assert "integrity_check" not in shown(run, embedded, "articles")[0]
     sql("DELETE FROM articles_vectors_log WHERE seq = 5")
     result = run("muninn", "index", embedded, "articles", "--check")
     assert result.exit_code == 1
     assert "articles_vectors_log has gaps" in result.output
     assert shown(run, embedded, "articles", "--rebuild", "--check")[0]["rows"] == 1200
+
+
+def test_each_damaged_table_is_named(run: Any, points: Path) -> None:
+    """The fault: the first one ended the check."""
+    conn = connect(points)
+    with conn:
+        conn.execute("DELETE FROM few_log WHERE seq = 5")
+        conn.execute("DELETE FROM many_log WHERE seq = 5")
+    conn.close()
+    result = run("muninn", "index", points, "--check")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert [("few_log" in line, "many_log" in line) for line in lines] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_a_log_that_is_empty_is_said(run: Any, points: Path) -> None:

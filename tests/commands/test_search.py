@@ -93,6 +93,13 @@ def test_options_reach_the_engine(cli: Callable[..., Any], path: Path) -> None:
     assert labels("--where", "name LIKE 'A%'", "--rank-by", "hop") == ["Alone", "APT29"]
 
 
+def test_a_misspelt_type_is_said(cli: Callable[..., Any], path: Path) -> None:
+    """The fault: it said "Nothing was found." and no more."""
+    said = cli("search", path, QUERY, "--node-type", "tecnique").stderr
+    assert "Nothing was found." in said
+    assert "Note: there are no nodes of the type 'tecnique'; there are 'group', 'mit" in said
+
+
 def test_explain_says_how_long_each_stage_took(cli: Callable[..., Any], path: Path) -> None:
     lines = cli("search", path, QUERY, "--explain").stderr.splitlines()
     stages = [line.split()[0] for line in lines if not line.startswith("Note")]
@@ -140,6 +147,30 @@ def test_define_writes_what_is_proposed_and_drop_takes_it_back(
     assert graphs(connect(path)) == []
     gone = cli("graph", "drop", path, "knowledge")
     assert gone.stderr == "Error: no knowledge graph is called 'knowledge'; declared: none\n"
+
+
+def test_declarations_that_are_no_good_are_listed_with_what_is_wrong(
+    cli: Callable[..., Any], path: Path
+) -> None:
+    """The fault: they were left out of the list, as if nobody had declared them."""
+    assert cli("graph", "define", path, "--name", "good").exit_code == 0
+    rows = [
+        ("torn", '{"nodes": ['),
+        ("odd", '{"nodes": [{"table": "objects", "colour": "red"}]}'),
+        ("gone", '{"nodes": [{"table": "objects", "label": "title"}, {"table": "zzz"}]}'),
+    ]
+    conn = connect(path)
+    conn.executemany("INSERT INTO _muninn_graphs VALUES (?, ?)", rows)
+    conn.commit()
+    listed = {one["name"]: one for one in json.loads(cli("graph", "list", path).stdout)}
+    assert list(listed) == ["good", "torn", "odd", "gone"]
+    assert "problems" not in listed["good"]
+    assert "its definition is not JSON" in listed["torn"]["problems"][0]
+    assert "unknown key 'colour'" in listed["odd"]["problems"][0]
+    first, second = listed["gone"]["problems"]
+    assert "names 'title' as the label of 'objects', which has no such column" in first
+    assert "names the table 'zzz', which is not there" in second
+    assert listed["gone"]["nodes"][1] == {"table": "zzz"}
 
 
 def test_a_wrong_definition_writes_nothing(cli: Callable[..., Any], path: Path) -> None:

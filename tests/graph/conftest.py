@@ -7,36 +7,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sqlite_utils_muninn.bridge import attach
+from sqlite_utils_muninn.graph import edge_table
 from sqlite_utils_muninn.graph.cache import CACHE
 from sqlite_utils_muninn.graph.sql import surface
 from sqlite_utils_muninn.settings import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
 
 HOST = Host(threads=2)
 
 
 @pytest.fixture
-def connect(sqlite: Any) -> Iterator[Callable[..., Any]]:
+def connect(sqlite: Any, closed_at_end: Callable[[Any], Any]) -> Callable[..., Any]:
     """Opens connections in autocommit mode, so that tests say BEGIN themselves."""
-    opened = []
 
     def open_one(path: object = ":memory:", host: Host = HOST, **options: Any) -> Any:
         options.setdefault("isolation_level", None)
-        conn = sqlite.connect(str(path), **options)
+        conn = closed_at_end(sqlite.connect(str(path), **options))
         attach(conn, surface(host))
-        opened.append(conn)
         return conn
 
-    yield open_one
-    for conn in opened:
-        conn.close()
-
-
-@pytest.fixture
-def conn(connect: Callable[..., Any]) -> Any:
-    return connect()
+    return open_one
 
 
 @pytest.fixture
@@ -51,6 +45,37 @@ def edges(conn: Any) -> Callable[..., Any]:
         return conn
 
     return make
+
+
+@pytest.fixture
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], list[str]]:
+    """Counts, from now on, the edge tables that a module reads: a list that statements come to."""
+
+    def count(module: ModuleType) -> list[str]:
+        seen: list[str] = []
+
+        def counted(db: Any, statement: Any, work: Any) -> Any:
+            seen.append(statement.sql)
+            return edge_table.read(db, statement, work)
+
+        monkeypatch.setattr(module, "read", counted)
+        return seen
+
+    return count
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file that is not there yet."""
+    return tmp_path / "graphs.db"
+
+
+@pytest.fixture
+def full_reads(count_reads: Callable[[ModuleType], list[str]]) -> list[str]:
+    """The times that a graph_adjacency table read its edge table instead of its arrays."""
+    from sqlite_utils_muninn.graph import adjacency
+
+    return count_reads(adjacency)
 
 
 @pytest.fixture(autouse=True)

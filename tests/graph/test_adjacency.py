@@ -7,47 +7,19 @@ import itertools
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sqlite_utils_muninn.graph import edge_table
-from sqlite_utils_muninn.graph.cache import CACHE
+from tests.graph.adjacency_tables import CREATE, all_of, followed, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CREATE = "CREATE VIRTUAL TABLE g USING graph_adjacency(edge_table='e', src_col=s, dst_col='t', "
-CREATE += "weight_col='w')"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "adjacency.db"
-
 
 @pytest.fixture
 def conn(connect: Any, path: Path) -> Any:
-    conn = connect(path)
-    conn.execute("CREATE TABLE e (s, t, w)")
-    rows = [("a", "b", 2), ("b", "c", 3), ("a", "c", 9), (None, "x", 1), ("c", "c", 1)]
-    conn.executemany("INSERT INTO e VALUES (?, ?, ?)", rows)
-    conn.execute(CREATE)
-    return conn
-
-
-def rows_of(conn: Any, table: str) -> list[Any]:
-    """What functions give; as new, for a table and what follows it are one graph in the cache."""
-    CACHE.clear()
-    queries = (
-        "SELECT * FROM graph_bfs(?, 's', 't', 'a')",
-        "SELECT * FROM graph_pagerank(?, 's', 't')",
-        "SELECT * FROM graph_shortest_path(?, 's', 't', 'a', 'c', 'w')",
-        "SELECT * FROM graph_degree(?, 's', 't', 'w')",
-        "SELECT * FROM graph_leiden(?, 's', 't')",
-    )
-    return [conn.execute(sql, (table,)).fetchall() for sql in queries]
+    return followed(connect(path))
 
 
 def test_degrees(conn: Any) -> None:
@@ -74,21 +46,6 @@ def test_a_new_connection_is_warm(
     assert full_reads == []
 
 
-@pytest.fixture
-def full_reads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The times that the edge table itself was read."""
-    from sqlite_utils_muninn.graph import adjacency
-
-    seen: list[Any] = []
-
-    def counted(db: Any, statement: Any, work: Any) -> Any:
-        seen.append(statement.sql)
-        return edge_table.read(db, statement, work)
-
-    monkeypatch.setattr(adjacency, "read", counted)
-    return seen
-
-
 MAKE = {
     "plain": "CREATE TABLE e (s, t, w)",
     "integer primary key": "CREATE TABLE e (s, t, w, id INTEGER PRIMARY KEY)",
@@ -103,7 +60,6 @@ MAKE = {
 LATE_TRIGGER = """CREATE TRIGGER z_last AFTER INSERT ON e WHEN new.t = 'f' BEGIN
     UPDATE e SET t = 'F' WHERE rowid = new.rowid; DELETE FROM e WHERE s = 'F' AND t = 'F'; END"""
 """Made after the table that follows: SQLite then runs it first."""
-
 ID = st.sampled_from(["a", "b", "c", "d", "e", "f", 1, None])
 ROW = st.integers(-3, 12)
 WEIGHT = st.sampled_from([1, 2, 0.5])
@@ -131,21 +87,6 @@ CHANGES = st.one_of(
     ),
     st.tuples(st.just("DROP TRIGGER g_au")),
 )
-
-
-def all_of(conn: Any, table: str) -> str:
-    """Everything that depends on ids, their order, the order of edges, and weights.
-
-    As text, in which 1 and 1.0 differ; as new, see `rows_of`.
-    """
-    CACHE.clear()
-    degrees = "SELECT node, in_degree, out_degree, degree FROM graph_degree(?, 's', 't', 'w')"
-    walk = "SELECT node, parent FROM graph_dfs WHERE edge_table = ?1 AND src_col = 's'"
-    walk += " AND dst_col = 't' AND direction = 'both' AND start_node = ?2"
-    found = [conn.execute(degrees, (table,)).fetchall()]
-    order = conn.execute("SELECT node FROM graph_components(?, 's', 't')", (table,)).fetchall()
-    starts = [node for (node,) in order][:2]
-    return repr([found, order, *(conn.execute(walk, (table, n)).fetchall() for n in starts)])
 
 
 def apply(conn: Any, sqlite: Any, change: Any) -> None:
@@ -356,87 +297,6 @@ def test_a_file_of_sqlite_muninn(connect: Any, sqlite: Any, path: Path) -> None:
     assert left == [("e",)]
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(1000, marks=pytest.mark.long)])
-def test_whatever_is_damaged_is_noticed(
-    connect: Any, path: Path, sqlite: Any, full_reads: list[Any], examples: int
-) -> None:
-    """Any byte of the arrays, any id, any entry of the configuration."""
-    conn = connect(path)
-    conn.execute("CREATE TABLE e (s, t, w)")
-    rows = [(f"n{i % 7}", f"n{i * i % 11}", 1 + i % 3) for i in range(30)]
-    conn.executemany("INSERT INTO e VALUES (?, ?, ?)", rows)
-    conn.execute(CREATE)
-    conn.execute("INSERT INTO e VALUES ('tail', 'n0', 1)")
-    truth = all_of(conn, "e")
-    cells = [
-        (table, column, rowid)
-        for table, columns in (
-            ("g_csr_fwd", ("name", "data")),
-            ("g_csr_rev", ("name", "data")),
-            ("g_nodes", ("id",)),
-            ("g_config", ("value",)),
-        )
-        for column in columns
-        for (rowid,) in conn.execute(f"SELECT rowid FROM {table}").fetchall()
-        if (table, rowid) not in untold(conn)
-    ]
-    hints = [
-        ("g_config", "value", rowid)
-        for (rowid,) in conn.execute("SELECT rowid FROM g_config WHERE key LIKE '%count'")
-    ]
-
-    @settings(max_examples=examples, deadline=None, database=None)
-    @given(st.sampled_from(cells + hints), st.randoms(use_true_random=False))
-    def holds(cell: Any, chance: Any) -> None:
-        table, column, rowid = cell
-        conn.execute("SAVEPOINT whole")
-        place = f"{table} WHERE rowid = {rowid}"
-        (old,) = conn.execute(f"SELECT {column} FROM {place}").fetchone()
-        conn.execute(
-            f"UPDATE {table} SET {column} = ? WHERE rowid = {rowid}", (other(old, chance),)
-        )
-        full_reads.clear()
-        try:
-            assert all_of(conn, "g") == truth
-            assert full_reads or cell in hints
-            conn.execute("INSERT INTO g(g) VALUES ('incremental_rebuild')")
-            assert all_of(conn, "g") == truth
-        finally:
-            conn.execute("ROLLBACK TO whole")
-            conn.execute("RELEASE whole")
-
-    holds()
-
-
-def untold(conn: Any) -> set[Any]:
-    """What the arrays do not depend on: entries of the configuration that say how it is made."""
-    keys = (
-        "edge_table",
-        "src_col",
-        "dst_col",
-        "weight_col",
-        "generation",
-        "node_count",
-        "edge_count",
-    )
-    sql = f"SELECT rowid FROM g_config WHERE key IN ({', '.join('?' * len(keys))})"
-    return {("g_config", rowid) for (rowid,) in conn.execute(sql, keys)}
-
-
-def other(value: Any, chance: Any) -> Any:
-    """Something else in the place of a value: one byte changed, a bit cut off, another kind."""
-    kind = chance.randrange(4)
-    if isinstance(value, bytes) and value and kind < 3:
-        place = chance.randrange(len(value))
-        changed = bytes([value[place] ^ 1 << chance.randrange(8)])
-        return value[:place] + (changed if kind else b"") + value[place + 1 :]
-    if isinstance(value, str) and kind < 2:
-        return value + "x"
-    if isinstance(value, int) and kind < 2:
-        return value ^ 1 << chance.randrange(40)
-    return chance.choice([None, b"", "nothing", -1, 0.5])
-
-
 def test_without_the_module_the_edge_table_can_be_written(conn: Any, path: Path) -> None:
     plain = sqlite3.connect(path)
     plain.execute("INSERT INTO e VALUES ('c', 'new', 1)")
@@ -473,25 +333,6 @@ def test_rename_drop_and_renamed_edges(conn: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE g_csr_fwd SET data = zeroblob(length(data)) WHERE name = 'edges'",
-        "UPDATE g_csr_fwd SET data = substr(data, 2) WHERE name = 'targets'",
-        "UPDATE g_csr_rev SET data = x'ffffff7f' || substr(data, 5) WHERE name = 'targets'",
-        "UPDATE g_csr_fwd SET data = x'ffffffffffffff7f' || substr(data, 9) WHERE name = 'offsets'",
-        "UPDATE g_csr_fwd SET data = 'text'",
-        "DELETE FROM g_csr_rev",
-        "DELETE FROM g_nodes WHERE idx = 1",
-        "UPDATE g_nodes SET id = 'a'",
-    ],
-)
-def test_damaged_arrays_are_not_believed(conn: Any, connect: Any, path: Path, damage: str) -> None:
-    conn.execute(damage)
-    other = connect(path)
-    assert rows_of(other, "g") == rows_of(other, "e")
-
-
-@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("edge_table=e, src_col=s", "'dst_col' parameter is required"),
@@ -516,32 +357,3 @@ def test_rows_and_unknown_commands_are_refused(conn: Any, sqlite: Any) -> None:
         conn.execute("INSERT INTO g(g) VALUES ('nonsense')")
     with pytest.raises(sqlite.OperationalError, match="rows follow 'e'"):
         conn.execute("DELETE FROM g")
-
-
-def test_node2vec_puts_neighbours_together(sqlite: Any) -> None:
-    """Two cliques with one bridge: vectors of one clique are nearer than those of two."""
-    import numpy as np
-
-    import sqlite_utils_muninn
-
-    conn = sqlite.connect(":memory:")
-    sqlite_utils_muninn.load(conn)
-    graph = nx.barbell_graph(8, 0)
-    conn.execute("CREATE TABLE e (s, t)")
-    conn.executemany("INSERT INTO e VALUES (?, ?)", graph.edges)
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=16, metric='cosine')")
-    sql = "SELECT node2vec_train('e', 's', 't', 'v', 16, 1, 0.5, 20, 20, 4)"
-    assert conn.execute(sql).fetchone() == (16,)
-    found = conn.execute("SELECT rowid, vector FROM v ORDER BY rowid").fetchall()
-    assert [row[0] for row in found] == list(range(1, 17))
-    vectors = np.array([np.frombuffer(row[1], "<f4") for row in found])
-    nodes = list(dict.fromkeys(node for edge in graph.edges for node in edge))
-    side = np.array(nodes) < 8
-    near = vectors @ vectors.T
-    inside = near[np.equal.outer(side, side)].mean()
-    across = near[~np.equal.outer(side, side)].mean()
-    assert inside > across + 0.2
-    for bad in ("0", "16, 0", "16, 1, 1, 0"):
-        with pytest.raises(sqlite.OperationalError, match="node2vec_train: argument"):
-            conn.execute(f"SELECT node2vec_train('e', 's', 't', 'v', {bad})").fetchone()
-    conn.close()

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sqlite_utils_muninn.graph import edge_table
 from sqlite_utils_muninn.graph.cache import CACHE
 from sqlite_utils_muninn.settings import Host
 
@@ -32,18 +31,11 @@ TRUTH = (
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def reads(count_reads: Any) -> list[str]:
     """The statements that were really run on edge tables."""
     from sqlite_utils_muninn.graph import cache
 
-    seen: list[str] = []
-
-    def counted(db: Any, statement: Any, work: Any) -> Any:
-        seen.append(statement.sql)
-        return edge_table.read(db, statement, work)
-
-    monkeypatch.setattr(cache, "read", counted)
-    return seen
+    return count_reads(cache)
 
 
 STEPS = st.one_of(

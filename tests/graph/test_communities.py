@@ -80,7 +80,9 @@ def test_leiden_gives_the_same_twice_and_differs_by_seed(connect: Callable[..., 
 
 
 def by_graspologic(graph: Any) -> float:
-    native = pytest.importorskip("graspologic_native")
+    native = pytest.importorskip(
+        "graspologic_native", reason="graspologic-native, a peer, is not installed"
+    )
     pairs = [(str(u), str(v), 1.0) for u, v in graph.edges]
     found: float = native.leiden(
         pairs,
@@ -96,7 +98,7 @@ def by_graspologic(graph: Any) -> float:
 
 
 def by_networkit(graph: Any) -> float:
-    networkit = pytest.importorskip("networkit", reason="networkit has no wheel here")
+    networkit = pytest.importorskip("networkit", reason="networkit, a peer, has no wheel here")
     networkit.setSeed(42, False)
     other = networkit.nxadapter.nx2nk(nx.convert_node_labels_to_integers(graph))
     search = networkit.community.ParallelLeiden(other, iterations=2)
@@ -106,7 +108,7 @@ def by_networkit(graph: Any) -> float:
 
 
 def by_igraph(graph: Any) -> float:
-    igraph = pytest.importorskip("igraph", reason="igraph has no wheel here")
+    igraph = pytest.importorskip("igraph", reason="igraph, a peer, has no wheel here")
     other = igraph.Graph.from_networkx(graph)
     found: float = other.community_leiden("modularity", n_iterations=2).modularity
     return found

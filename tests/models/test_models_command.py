@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 pytest.importorskip("gguf", reason="the extra 'convert' is not installed")
 pytest.importorskip("llama_cpp", reason="the extra 'llama' is not installed")
@@ -23,27 +23,6 @@ from tests.models.file_server import FileServer
 from tests.tiny_gguf import Bert, BertReranker
 
 JINA = "jina-reranker-v1-tiny-en"  # the catalogue has no checksum of it, so any file may be it
-
-
-@pytest.fixture
-def directory(tmp_path, monkeypatch):
-    directory = tmp_path / "models"
-    monkeypatch.setenv("MUNINN_MODELS_DIR", str(directory))
-    return directory
-
-
-@pytest.fixture
-def run(directory):
-    group = click.Group("muninn")
-    register(group)
-
-    def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(group, ["models", *arguments])
-        assert result.exit_code == code, result.output
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        return result
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 pytest.importorskip("gguf", reason="the extra 'convert' is not installed")
 pytest.importorskip("llama_cpp", reason="the extra 'llama' is not installed")
@@ -24,29 +24,13 @@ from tests.models import raw_gguf
 from tests.tiny_gguf import Bert, Qwen3Reranker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
 @pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    directory = tmp_path / "models"
+def directory(directory: Path) -> Path:
     directory.mkdir()
-    monkeypatch.setenv("MUNINN_MODELS_DIR", str(directory))
     return directory
-
-
-@pytest.fixture
-def run(directory: Path) -> Callable[..., Result]:
-    group = click.Group("muninn")
-    register(group)
-
-    def run(*arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(group, ["models", *arguments])
-        assert result.exit_code == code, result.output
-        return result
-
-    return run
 
 
 # ---- verify

@@ -33,8 +33,9 @@ PARTS = [
 
 @pytest.fixture(scope="module")
 def theirs(minilm_path: Path) -> Weights:
-    llama = pytest.importorskip("sqlite_utils_muninn.models.llama")
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+    from sqlite_utils_muninn.models import llama
+
     return llama.Weights(minilm_path, vocabulary_only=True)  # type: ignore[no-any-return]
 
 

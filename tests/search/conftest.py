@@ -39,24 +39,17 @@ INSERT INTO objects_fts(objects_fts) VALUES ('rebuild');
 
 
 @pytest.fixture
-def connect(sqlite: Any, models_directory: Path) -> Iterator[Callable[..., Any]]:
+def connect(
+    sqlite: Any, models_directory: Path, closed_at_end: Callable[[Any], Any]
+) -> Callable[..., Any]:
     """Opens connections in autocommit mode, so that tests say BEGIN themselves."""
-    opened = []
 
     def open_one(path: object = ":memory:", **host: Any) -> Any:
         conn = sqlite.connect(str(path), isolation_level=None, check_same_thread=False)
-        load(conn, Host(threads=2, models_directory=models_directory, **host))
-        opened.append(conn)
+        load(closed_at_end(conn), Host(threads=2, models_directory=models_directory, **host))
         return conn
 
-    yield open_one
-    for conn in opened:
-        conn.close()
-
-
-@pytest.fixture
-def conn(connect: Callable[..., Any]) -> Any:
-    return connect()
+    return open_one
 
 
 @pytest.fixture

@@ -39,6 +39,18 @@ def test_a_declaration_is_read_back_as_it_was(attack: Any) -> None:
     assert from_json("attack", GRAPH.to_json()) == GRAPH
 
 
+def test_a_column_of_other_names_is_declared_and_proposed(attack: Any) -> None:
+    attack.execute("ALTER TABLE objects ADD COLUMN aliases TEXT")
+    (proposed,) = propose(attack).nodes
+    assert proposed.aliases == "aliases"
+    nodes = (dataclasses.replace(GRAPH.nodes[0], aliases="Aliases"),)
+    define(attack, dataclasses.replace(GRAPH, nodes=nodes))
+    assert graphs(attack)[0].nodes == nodes
+    wrong = (dataclasses.replace(GRAPH.nodes[0], aliases="nicknames"),)
+    with pytest.raises(ValueError, match="'nicknames' as the aliases of 'objects', which has no"):
+        define(attack, dataclasses.replace(GRAPH, nodes=wrong))
+
+
 def test_it_is_a_plain_table_of_json(attack: Any) -> None:
     define(attack, GRAPH)
     ((name, definition),) = attack.execute("SELECT name, definition FROM _muninn_graphs").fetchall()

@@ -153,10 +153,40 @@ def test_a_time_window_takes_edges_away(attack: Any) -> None:
 def test_what_edges_cannot_tell_is_said(attack: Any) -> None:
     """A type that is misspelt, or times where no edge has one, would change the rows in silence."""
     misspelt = search(attack, QUERY, edge_types="uses,mitigate")
-    assert "there are no edges of the type 'mitigate'" in misspelt.missing
-    assert not any("'uses'" in said for said in misspelt.missing)
+    said = "there are no edges of the type 'mitigate'; there are 'mitigates', 'uses'"
+    assert said in misspelt.missing
+    assert not any("type 'uses'" in said for said in misspelt.missing)
     timeless = search(attack, QUERY, time_start="2020")
     assert "no edges have times: all were followed" in timeless.missing
+
+
+def test_a_type_that_no_node_has_is_said_with_those_that_there_are(attack: Any) -> None:
+    """The fault: a misspelt type found nothing, and nothing said why."""
+    answer = search(attack, QUERY, node_types=("grup", "group"))
+    assert labels(answer) == ["APT29"]
+    kinds = "'group', 'mitigation', 'technique'"
+    assert f"there are no nodes of the type 'grup'; there are {kinds}" in answer.missing
+    assert not any("type 'group'" in said for said in answer.missing)
+    # One that exists but does not answer the query is no mistake.
+    far = search(attack, "zzz unknown words", node_types="technique")
+    assert not far.rows
+    assert not any("of the type" in said for said in far.missing)
+    attack.execute("INSERT INTO objects VALUES (7, 'x', 'grup', 'x')")
+    assert not any("of the type" in said for said in search(attack, "y", node_types="grup").missing)
+
+
+def test_of_many_types_some_are_named(attack: Any) -> None:
+    attack.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
+        "INSERT INTO objects SELECT i, 'x', 'kind' || i, 'x' FROM n"
+    )
+    (said,) = (s for s in search(attack, QUERY, node_types="no").missing if "nodes" in s)
+    assert said.endswith("'kind11' and 980 more")
+    last = search(attack, QUERY, node_types="kind1500").missing
+    assert not any("of the type" in said for said in last)
+    attack.execute("UPDATE objects SET type = NULL")
+    (said,) = (s for s in search(attack, QUERY, node_types="no").missing if "nodes" in s)
+    assert said == "there are no nodes of the type 'no': none has a type"
 
 
 def test_a_declaration_that_cannot_be_read_is_said(attack: Any) -> None:

@@ -30,7 +30,7 @@ def network(
     table = TableNodes(0, np.arange(nodes), Dictionary(), np.arange(nodes, dtype=np.int32))
     graph = Graph(Dictionary(), source, target, weight, nodes=nodes)
     kinds = np.zeros(len(edges), np.int32)
-    names = names_of([None] * nodes, lambda: None)
+    names = names_of([None] * nodes, [None] * nodes, lambda: None)
     return Network([table], names, graph, kinds, ["e"], np.array([0, len(edges)]))
 
 

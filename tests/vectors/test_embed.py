@@ -13,6 +13,7 @@ from sqlite_utils_muninn.vectors.embed import Plan, Progress, Wish, plan, run
 from sqlite_utils_muninn.vectors.embedder import Models
 from sqlite_utils_muninn.vectors.similar import NotEmbeddedError, similar
 from sqlite_utils_muninn.vectors.sql import text_module
+from sqlite_utils_muninn.vectors.state import state
 from sqlite_utils_muninn.vectors.tables import vector_tables
 
 from .embedders import Shelf, Words
@@ -276,3 +277,78 @@ def test_vector_tables_are_known_without_the_plugin(desk: Desk, sqlite: Any) -> 
     assert (first.name, first.source, first.columns) == ("docs_vectors", "docs", ("body",))
     assert (first.model, first.dimensions, first.kind) == ("words", 256, "hnsw_text")
     assert (second.name, second.kind, second.source) == (name, "hnsw_index", None)
+
+
+# ---- Rows that --where leaves out ----
+
+
+def left(desk: Desk) -> tuple[int | None, int | None, str | None]:
+    """Rows that wait, rows that are left out, and by which condition."""
+    (table,) = vector_tables(desk.conn)
+    found = state(desk.conn, table)
+    return found.waiting, found.left_out, found.where
+
+
+def test_rows_that_are_left_out_do_not_wait(desk: Desk) -> None:
+    """The fault: what --where left out on purpose was told as rows without a vector."""
+    desk.embed(where="year = 2001")
+    assert left(desk) == (0, 40, "year = 2001")
+    desk.embed()
+    assert left(desk) == (0, 0, None)
+
+
+def test_rows_that_were_added_wait_until_a_run_leaves_them_out(desk: Desk) -> None:
+    desk.embed(where="year = 2001")
+    desk.conn.execute("INSERT INTO docs VALUES (100, 'in', 2001), (101, 'out', 2002)")
+    desk.conn.execute("UPDATE docs SET body = 'changed' WHERE id IN (1, 2)")
+    assert left(desk) == (4, 39, "year = 2001"), "nobody has looked at them: 100, 101, 1 and 2"
+    desk.embed(where="year = 2001")
+    assert left(desk) == (0, 41, "year = 2001")
+    assert 100 in desk.embedded()
+    desk.conn.execute("UPDATE docs SET body = 'changed again', year = 2002 WHERE id = 1")
+    desk.embed(where="year = 2001")
+    assert left(desk) == (1, 41, "year = 2001"), "1 has a vector of a text that it has no more"
+
+
+def test_a_run_that_was_stopped_leaves_nothing_out(desk: Desk) -> None:
+    """The fault: what it had not come to would look as if it was left out on purpose."""
+    next(run(desk.plan(where="year <> 2001"), 10))
+    assert left(desk) == (50, 0, None)
+    desk.embed(where="year <> 2001")
+    assert left(desk) == (0, 10, "year <> 2001")
+    for _ in run(desk.plan(where="year = 2001 AND id > 0"), 5):
+        break
+    assert left(desk) == (10, 0, None)
+
+
+def test_rows_left_out_of_a_table_whose_rowids_may_change(desk: Desk) -> None:
+    desk.conn.execute("CREATE TABLE loose AS SELECT body, year FROM docs")
+    list(run(desk.plan(table="loose", where="year = 2001"), 10))
+    desk.conn.execute("INSERT INTO loose VALUES ('new', 2002)")
+    assert left(desk) == (1, 40, "year = 2001")
+
+
+def test_a_condition_of_the_file_is_never_run(desk: Desk) -> None:
+    """The fault: whoever wrote the file would have his SQL run by whoever looks at it."""
+    desk.embed(where="year = 2001")
+    ran: list[int] = []
+    desk.conn.create_function("trap", 0, lambda: ran.append(1))
+    desk.conn.execute("UPDATE docs_vectors_config SET value = 'trap()' WHERE key = 'where'")
+    assert left(desk) == (0, 40, "trap()")
+    desk.embed()
+    desk.embed(where="id = 1")
+    assert ran == []
+
+
+def test_what_is_left_out_is_known_after_a_rebuild_and_a_rename(desk: Desk) -> None:
+    desk.embed(where="year = 2001")
+    desk.conn.execute("INSERT INTO docs_vectors(docs_vectors) VALUES ('rebuild')")
+    desk.conn.execute("INSERT INTO docs_vectors(docs_vectors) VALUES ('integrity-check')")
+    assert left(desk) == (0, 40, "year = 2001")
+    desk.conn.execute("ALTER TABLE docs_vectors RENAME TO v")
+    desk.conn.execute("ALTER TABLE docs RENAME TO papers")
+    assert left(desk) == (0, 40, "year = 2001")
+    desk.embed(table="papers", name="v", where="year = 2002")
+    assert left(desk) == (0, 30, "year = 2002")
+    desk.embed("body", "year", table="papers", name="v", force=True, where="id < 3")
+    assert left(desk) == (0, 48, "id < 3")

@@ -140,7 +140,9 @@ def test_reading_works_with_both_sqlite_libraries_in_one_process(
     connect: Connect, path: Path
 ) -> None:
     # sqlite-vec can serve one library of a process only; reading does not need it.
-    pysqlite3 = pytest.importorskip("pysqlite3")
+    pysqlite3 = pytest.importorskip(
+        "pysqlite3", reason="pysqlite3, the second library, is not installed"
+    )
     import sqlite3
 
     from sqlite_utils_muninn.bridge import attach

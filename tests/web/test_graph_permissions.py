@@ -9,13 +9,13 @@ import pytest
 from datasette.resources import TableResource
 
 from datasette_muninn.permissions import tables_named
+from tests.web.graph_page import PATH
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.asyncio
 
-PATH = "/town/-/muninn/search"
 ROOT = {"id": "root"}
 QUERIES = ("bread", "bridges", "flour secret cellar", "cakes market", "steel", "hostile")
 # What is in one table alone, and must not be seen without it.

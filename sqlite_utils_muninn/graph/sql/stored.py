@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils_muninn.bridge import Function, Module, Parameter, VirtualTable
+from sqlite_utils_muninn.bridge import Function, Module, Parameter, VirtualTable, WritableTable
 
 from .call import EDGES, Call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlite_utils_muninn.bridge import Database, Declaration
     from sqlite_utils_muninn.settings import Host
 
@@ -28,22 +26,6 @@ _TRAINING = (
     Parameter("learning_rate", 0.025, kind="real", help="Size of the first step."),
     Parameter("epochs", 1, kind="integer", help="How often the walks are learnt from."),
 )
-
-
-class _Hooks(VirtualTable):
-    """The hooks of a graph_adjacency table, known before numpy is imported."""
-
-    def insert(self, rowid: Any, values: Sequence[Any], conflict: str) -> int:
-        raise NotImplementedError
-
-    def update(self, old_rowid: int, new_rowid: Any, values: Sequence[Any], conflict: str) -> None:
-        raise NotImplementedError
-
-    def delete(self, rowid: int) -> None:
-        raise NotImplementedError
-
-    def rename(self, new_name: str) -> None:
-        raise NotImplementedError
 
 
 def surface(host: Host) -> list[Declaration]:
@@ -66,7 +48,7 @@ def surface(host: Host) -> list[Declaration]:
     return [
         Module(
             "graph_adjacency",
-            _Hooks,
+            WritableTable,
             create,
             connect,
             help="The arrays of an edge table kept in the file, for processes that begin.",

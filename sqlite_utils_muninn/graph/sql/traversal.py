@@ -9,9 +9,13 @@ from sqlite_utils_muninn.bridge import Parameter
 from .call import EDGES, TIME, TYPES, WEIGHT, Call, Nodes, direction, graph_function
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Declaration
+    from sqlite_utils_muninn.graph.graph import Graph
+    from sqlite_utils_muninn.graph.traversal import Tree
     from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
 
@@ -79,26 +83,23 @@ def surface(host: Host) -> list[Declaration]:
 def _bfs(call: Call) -> Any:
     from sqlite_utils_muninn.graph.traversal import bfs
 
-    depth = call.at_least("max_depth", 0)
-    way, graph = call.direction, call.graph()
-    start = graph.find(call["start_node"])
-    if start < 0:
-        return iter(())
-    most = min(depth, graph.nodes)
-    tree = call.run(graph, lambda work: bfs(graph, [start], most, way, work))
-    return call.rows(graph, tree.nodes, tree.depth, Nodes(tree.parent))
+    return _tree(call, lambda graph, start, *how: bfs(graph, [start], *how))
 
 
 def _dfs(call: Call) -> Any:
     from sqlite_utils_muninn.graph.traversal import dfs
 
+    return _tree(call, dfs)
+
+
+def _tree(call: Call, traverse: Callable[[Graph, int, int, str, Work], Tree]) -> Any:
     depth = call.at_least("max_depth", 0)
     way, graph = call.direction, call.graph()
     start = graph.find(call["start_node"])
     if start < 0:
         return iter(())
     most = min(depth, graph.nodes)
-    tree = call.run(graph, lambda work: dfs(graph, start, most, way, work))
+    tree = call.run(graph, lambda work: traverse(graph, start, most, way, work))
     return call.rows(graph, tree.nodes, tree.depth, Nodes(tree.parent))
 
 
