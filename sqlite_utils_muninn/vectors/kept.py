@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from .index import Index
@@ -43,6 +43,18 @@ class Place(NamedTuple):
         return Place.at(self.path) == self
 
 
+_abandoned: list[object] = []
+
+
+def abandon(indexes: dict[Any, Any]) -> None:
+    """Empty what a forked process has of its parent's indexes, and never free them.
+
+    A thread of the parent may have been at work on one. The memory is the parent's, unchanged.
+    """
+    _abandoned.append(dict(indexes))
+    indexes.clear()
+
+
 class _Use(NamedTuple):
     place: Place
     when: float
@@ -57,13 +69,15 @@ class Kept:
         self.forget()
 
     def forget(self) -> None:
-        """Keep nothing. After a fork: neither the thread nor who held the lock are here."""
+        """Keep nothing."""
         self._lock = threading.Lock()
         self._uses: dict[Index, _Use] = {}
         self._thread: threading.Thread | None = None
 
-    def __contains__(self, index: Index) -> bool:
-        return index in self._uses
+    def after_fork(self) -> None:
+        """Begin anew: neither the thread nor who held the lock are here."""
+        abandon(self._uses)
+        self.forget()
 
     def use(self, index: Index, place: Place) -> None:
         """An index is searched, which is that of a table in a file."""

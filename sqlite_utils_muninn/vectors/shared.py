@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .index import Index
-from .kept import KEPT, Place
+from .kept import KEPT, Place, abandon
 
 if TYPE_CHECKING:
     from ..bridge import Database
@@ -32,7 +32,7 @@ def shared_index(storage: Storage, options: GraphOptions) -> Index:
     known = connection(storage.db)
     if known.process is not _process:  # forked: a lock may be held by a thread that is not here
         known.process = _process
-        known.indexes.clear()
+        abandon(known.indexes)
     mine = (storage.schema, storage.id)
     index = known.indexes.get(mine)
     if index is None or not _fits(index, storage, options):
@@ -108,7 +108,7 @@ def _forget() -> None:
     global _lock, _process
     _lock, _process = threading.Lock(), object()
     _indexes.clear()
-    KEPT.forget()
+    KEPT.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
