@@ -93,10 +93,15 @@ async def _search_one(
 
     def read(conn: Any) -> list[tuple[Match, dict[str, Any]]]:
         found = []
-        for match in nearest(conn, table, vector, size):
-            row = _source_row(conn, source, match.rowid, [*pks, *([label] if label else [])])
-            if row is not None:
-                found.append((match, row))
+        # One snapshot: or a row might get the title of another version than its text.
+        conn.execute("BEGIN")
+        try:
+            for match in nearest(conn, table, vector, size):
+                row = _source_row(conn, source, match.rowid, [*pks, *([label] if label else [])])
+                if row is not None:
+                    found.append((match, row))
+        finally:
+            conn.rollback()
         return found
 
     results = []

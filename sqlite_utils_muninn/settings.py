@@ -4,9 +4,10 @@ Environment: `MUNINN_MODELS_DIR` (where GGUF files live), `MUNINN_THREADS` (how 
 work may use), `MUNINN_MODELS_MEMORY` (bytes that models in memory may take), `MUNINN_GPU_LAYERS`
 (layers of a model that go to a graphics card), `MUNINN_ENCODER` (what computes small models on
 the CPU), `HF_ENDPOINT` (where models come from), `MUNINN_GRAPH_MEMORY` and `MUNINN_GRAPH_CACHE`
-(bytes that one graph call, and all graphs that are kept for the next call, may take); keys and
-addresses of servers that embed, under the names that their makers gave them. Everything below this
-file is handed values and reads no configuration itself.
+(bytes that one graph call, and all graphs that are kept for the next call, may take),
+`MUNINN_INDEX_CACHE` (bytes that indexes of vector tables may take when no connection holds them);
+keys and addresses of servers that embed, under the names that their makers gave them. Everything
+below this file is handed values and reads no configuration itself.
 """
 
 from __future__ import annotations
@@ -100,6 +101,12 @@ def default_graph_cache() -> int:
     return physical_memory() // 8 if named is None else named
 
 
+def default_index_cache() -> int:
+    """Bytes of vector indexes that are kept: `MUNINN_INDEX_CACHE`, else an eighth of the memory."""
+    named = _bytes("MUNINN_INDEX_CACHE")
+    return physical_memory() // 8 if named is None else named
+
+
 def _bytes(variable: str) -> int | None:
     named = os.environ.get(variable)
     if not named:
@@ -142,6 +149,8 @@ class Host:
     """Bytes that one graph call may take."""
     graph_cache: int = field(default_factory=default_graph_cache)
     """Bytes of graphs that the process keeps for the next call."""
+    index_cache: int = field(default_factory=default_index_cache)
+    """Bytes of vector indexes that the process keeps for a minute after their last search."""
 
     def check_text(self, caller: str, text: str) -> None:
         """Raise ValueError when `text` is longer than this host allows."""

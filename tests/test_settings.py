@@ -30,6 +30,16 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
             Host()
 
 
+def test_memory_that_indexes_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MUNINN_INDEX_CACHE", raising=False)
+    assert Host().index_cache == settings.physical_memory() // 8
+    monkeypatch.setenv("MUNINN_INDEX_CACHE", "0")
+    assert Host().index_cache == 0
+    monkeypatch.setenv("MUNINN_INDEX_CACHE", "much")
+    with pytest.raises(ValueError, match="MUNINN_INDEX_CACHE must be a number of bytes"):
+        Host()
+
+
 def test_limits() -> None:
     host = Host(max_text=3, max_rows=2)
     host.check_text("f", "abc")

@@ -37,7 +37,8 @@ class Database(_vtbridge.Database):
 
     Besides what is here it has (all from the compiled half) ``execute(sql, parameters=())``, which
     gives a list of tuples, ``check()``, which raises :class:`Interrupted` when the host wants to
-    stop, ``filename(schema)``, ``read_only(schema)``, ``transaction_state(schema)``,
+    stop, ``filename(schema)``, ``read_only(schema)``, ``has_table(schema, table)`` (by the schema
+    as it was last read, so while a table is connected, too), ``transaction_state(schema)``,
     ``data_version(schema)``, ``in_transaction``, ``changes``, ``total_changes``,
     ``last_insert_rowid``, ``sqlite_version``, ``closed`` and ``last_error`` (the traceback of the
     last failed callback). The data version is another number wherever the schema's content may

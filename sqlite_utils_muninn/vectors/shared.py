@@ -1,4 +1,8 @@
-"""Which index serves a table: one for a process, and one for a transaction that wrote much."""
+"""Which index serves a table: one for a process, and one for a transaction that wrote much.
+
+The process's index lives as long as a connection that has searched it, and a while longer (kept.py)
+where others may come. That of a database in memory goes with its connection.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .index import Index
+from .kept import KEPT, Place, abandon
 
 if TYPE_CHECKING:
     from ..bridge import Database
@@ -23,23 +28,39 @@ _process = object()  # another one after a fork
 
 
 def shared_index(storage: Storage, options: GraphOptions) -> Index:
-    """The process's index of a table. It lives as long as some connection holds on to it."""
+    """The process's index of a table."""
     known = connection(storage.db)
     if known.process is not _process:  # forked: a lock may be held by a thread that is not here
         known.process = _process
-        known.indexes.clear()
-    held = known.indexes
+        abandon(known.indexes)
     mine = (storage.schema, storage.id)
-    index = held.get(mine)
-    if index is not None and _fits(index, storage, options):
-        return index
-    key = (_file(storage), storage.id)
+    index = known.indexes.get(mine)
+    if index is None or not _fits(index, storage, options):
+        place = known.places[mine] = Place.at(storage.db.filename(storage.schema))
+        index = known.indexes[mine] = _of_process(place, storage, options)
+    else:
+        place = known.places.get(mine)
+    if place is not None:
+        KEPT.use(index, place)
+    return index
+
+
+def _of_process(place: Place | None, storage: Storage, options: GraphOptions) -> Index:
+    # What tells one file from another; a database without a file is its connection's.
+    file = (id(storage.db), storage.schema) if place is None else (place.device, place.inode)
+    key = (place is None, file, storage.id)
     with _lock:
         index = _indexes.get(key)
         if index is None or not _fits(index, storage, options):
             index = _indexes[key] = Index(storage.dimensions, options)
-    held[mine] = index
     return index
+
+
+def forget(db: Database, key: tuple[str, str]) -> None:
+    """A connection drops a table."""
+    index = connection(db).indexes.pop(key, None)
+    if index is not None:
+        KEPT.drop(index)
 
 
 def _fits(index: Index, storage: Storage, options: GraphOptions) -> bool:
@@ -47,16 +68,6 @@ def _fits(index: Index, storage: Storage, options: GraphOptions) -> bool:
     if index.options is not options and index.options != options:
         return False
     return index.dimensions == storage.dimensions
-
-
-def _file(storage: Storage) -> Any:
-    """What tells one database file from another; a database without a file is its connection's."""
-    path = storage.db.filename(storage.schema)
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return ("connection", id(storage.db), storage.schema)
-    return (status.st_dev, status.st_ino)
 
 
 @dataclass
@@ -74,6 +85,8 @@ class Connection:
     transactions: dict[tuple[str, str], Transaction] = field(default_factory=dict)
     indexes: dict[tuple[str, str], Index] = field(default_factory=dict)
     """Keeps them alive: SQLite forgets its table objects at every change of the schema."""
+    places: dict[tuple[str, str], Place | None] = field(default_factory=dict)
+    """Where their files were when they were first searched."""
     process: object = None
 
 
@@ -95,6 +108,7 @@ def _forget() -> None:
     global _lock, _process
     _lock, _process = threading.Lock(), object()
     _indexes.clear()
+    KEPT.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

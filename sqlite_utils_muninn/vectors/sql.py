@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import Declaration, Module, Parameter, VirtualTable
+from .kept import KEPT
 from .options import INDEX, TEXT, TEXT_SHADOW
 from .writable import Deferring, Writable
 
@@ -55,18 +56,20 @@ TEXT_PARAMETERS = (
 
 def surface(host: Host) -> list[Declaration]:
     """The vector tables, for the connections of `host`."""
-    return [_index_module(), text_module(host, None)]
+    return [_index_module(host), text_module(host, None)]
 
 
-def _index_module() -> Module:
+def _index_module(host: Host) -> Module:
     def create(*arguments: Any) -> VirtualTable:
         from .table import HnswIndex
 
+        KEPT.limit = host.index_cache
         return HnswIndex.create(*arguments)
 
     def connect(*arguments: Any) -> VirtualTable:
         from .table import HnswIndex
 
+        KEPT.limit = host.index_cache
         return HnswIndex(*arguments)
 
     return Module(
@@ -93,11 +96,13 @@ def text_module(host: Host, find: Lookup | None) -> Module:
     def create(*given: Any) -> VirtualTable:
         from .text import HnswText
 
+        KEPT.limit = host.index_cache
         return HnswText.create(*arguments(*given))
 
     def connect(*given: Any) -> VirtualTable:
         from .text import HnswText
 
+        KEPT.limit = host.index_cache
         return HnswText(*arguments(*given))
 
     return Module(

@@ -275,6 +275,11 @@ class Storage:
         rows = self.db.execute(f"SELECT data FROM {self.name('edges')} WHERE id = 0")
         return rows[0][0] if rows else None
 
+    @property
+    def is_analyzed(self) -> bool:
+        """Whether ANALYZE was run: SQLite knows how large tables are, and what indexes leave."""
+        return self.db.has_table(self.schema, "sqlite_stat1")
+
     # ---- Reading ----
 
     def check(self) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
 from . import maintenance, saving
 from .blob import Ids, Matrix, Packed, vector
+from .looking import Looks
 from .options import SHADOW
 from .reader import Answer, Ranked, Reader
 from .request import BOUNDS, condition, request, rowids
-from .shared import Transaction, connection, transactions
+from .shared import Transaction, forget, transactions
 from .storage import CORRUPT, Storage
 from .writable import Writable
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from .options import Column, GraphOptions
 
 SCANNED = 256  # rows of a full scan read at a time
+# What a join without k costs, in SQLite's unit, a row looked at: the distances of 500 rows take as
+# long as to go through the nearest until 10 of those 500 have come (100,000 rows of 384).
+STREAM, STREAMED, LOOK = 20_000.0, 1_000, 40.0
+# Without ANALYZE, SQLite takes every index for one that leaves ten rows, be it half of all. Then
+# the stream is better, which is slow at worst where one row qualifies; not where it is sure of one.
+LOOK_UNSURE = 4_500.0
 
 
 class StoredTable(Writable):
@@ -33,6 +40,8 @@ class StoredTable(Writable):
     owner: str  # the module's name: how error texts begin
     shadow: tuple[str, ...] = SHADOW
     metadata: tuple[Column, ...] = ()
+    can_look = True
+    """Whether a row is found wherever it has a vector: a join may ask for it by its rowid."""
 
     def __init__(
         self, db: Database, schema: str, table: str, dimensions: int | None, options: GraphOptions
@@ -41,6 +50,7 @@ class StoredTable(Writable):
         self.options = options
         self.storage = Storage(db, schema, table, self.owner, dimensions)
         self.reader = Reader(self.storage, options)
+        self.looks = Looks(self.reader)
 
     def declare(
         self, columns: Sequence[tuple[str, str]], hidden: Sequence[tuple[str, str]]
@@ -62,8 +72,9 @@ class StoredTable(Writable):
     def plans_for(self, searched: Sequence[str], more: Sequence[str] = ()) -> list[Plan]:
         """The plans of a table: a search on any of some columns, rows by rowid, all rows."""
         by_id = (("rowid", "ASC"),)
+        look = LOOK if self.storage.is_analyzed else LOOK_UNSURE
         return [
-            *(plan for column in searched for plan in _searches(column, more)),
+            *(plan for column in searched for plan in _searches(column, more, look)),
             Plan("rowids", ("rowid in",), order=by_id, cost=20.0, rows=10),
             Plan("rowid", ("rowid =",), order=by_id, cost=5.0, rows=1, unique=True),
             Plan("all", order=by_id, cost=1e6, rows=100_000),
@@ -74,15 +85,35 @@ class StoredTable(Writable):
     def filter(self, query: Query) -> Rows | Iterator[Rows]:
         """Answer a statement."""
         if query.plan.endswith(" match"):
-            return self._search(query)
+            if "rowid =" in query.constraints and "k =" not in query.constraints:
+                return self._look(query)
+            self.looks.forget()
+            return self._search(query, self.probe(query))
         if query.plan == "rowid":
             return self._listed(rowids([query.constraints["rowid ="]]), query)
         if query.plan == "rowids":
             return self._listed(rowids(query.constraints["rowid in"]), query)
         return self._all(query)
 
-    def _search(self, query: Query) -> Rows | Iterator[Rows]:
-        probe = self.probe(query)
+    def _look(self, query: Query) -> Rows | Iterator[Rows]:
+        """One row with its distance, of the many that a join may ask for."""
+        wanted = self.asked(query)
+        probe = self.looks.probe(wanted)
+        if probe is None:
+            probe = self.probe(query)
+            if probe is None:
+                return iter(())
+            self.looks.begin(wanted, probe)
+        id_ = query.constraints["rowid ="]
+        if not self.can_look or len(query.constraints) > 2 or not isinstance(id_, int):
+            return self._search(query, probe)
+        return self.rows(*self.looks.find(id_), query)
+
+    def asked(self, query: Query) -> tuple[object, ...]:
+        """What the vector that is searched for depends on."""
+        return query.plan, query.constraints[query.plan]
+
+    def _search(self, query: Query, probe: Packed | None) -> Rows | Iterator[Rows]:
         search = request(query, self.owner, probe or b"")
         if probe is None or search.is_empty:
             return iter(())
@@ -308,34 +339,40 @@ class StoredTable(Writable):
         """DROP TABLE."""
         key = self._key()
         if key:
-            connection(self.db).indexes.pop(key, None)
+            forget(self.db, key)
         self.storage.drop(self.shadow)
 
 
-def _searches(column: str, more: Sequence[str]) -> list[Plan]:
+def _searches(column: str, more: Sequence[str], look: float) -> list[Plan]:
     """The plans of a search: the first that fits is taken.
 
     `rowid = 5`, which is what SQLite makes of `rowid IN (5)`, and conditions on metadata narrow a
     search before its k rows are counted. A join can offer the same conditions with a value from
     each row of the other table; then k rows would be found for each. So such a plan looks costly:
     where SQLite may choose, it searches first and joins what was found.
+
+    Without k every row is found, in whichever order of tables, and the distance of one row costs
+    little. Where a join is known to want few rows (a unique column, an index, ANALYZE), SQLite
+    begins with the other table; else with the nearest rows, of which LIMIT may want few.
     """
     uses = ("k =", "ef_search =", *BOUNDS)
-    order = (("distance", "ASC"),)
+    order = (("distance", "ASC"), ("rowid", "ASC"))
     lists = [use for use in ("rowid in", *more) if use.endswith(" in")]
     others = [use for use in ("rowid =", *more) if not use.endswith(" in")]
-    plans = [
-        Plan(
-            f"{column} match",
-            (f"{column} match", narrowed),
-            (*uses, *(use for use in ("rowid in", *more) if use != narrowed)),
-            order,
-            cost=50.0 if narrowed in lists else 1e12,
-            rows=10,
-        )
-        for narrowed in (*lists, *others)
+
+    def plan(*narrowed: str, cost: float, rows: int) -> Plan:
+        more_uses = (use for use in ("rowid in", *more) if narrowed and use not in narrowed)
+        name = f"{column} match"
+        return Plan(name, (name, *narrowed), (*uses, *more_uses), order, cost=cost, rows=rows)
+
+    return [
+        *(plan(narrowed, cost=50.0, rows=10) for narrowed in lists),
+        plan("k =", "rowid =", cost=1e12, rows=10),
+        plan("rowid =", cost=look, rows=1),
+        *(plan(narrowed, cost=1e12, rows=10) for narrowed in others[1:]),
+        plan("k =", cost=50.0, rows=10),
+        plan(cost=STREAM, rows=STREAMED),
     ]
-    return [*plans, Plan(f"{column} match", (f"{column} match",), uses, order, cost=50.0, rows=10)]
 
 
 def _near_enough(ranked: Ranked, within: float) -> Ranked:

@@ -41,6 +41,8 @@ class HnswText(TextRows):
         hidden = [("vector", "BLOB"), ("truncated", "INTEGER")]
         if self.best:
             hidden.append(("chunk", "TEXT"))
+        # A row is found by the text that it has: whether the vector is of that is asked, too.
+        self.can_look = self.best is None and options.content is None
         self.computed = tuple(name for name, _ in hidden)
         self.declare(
             [("content", "TEXT"), ("distance", "REAL"), *((c.name, c.type) for c in self.metadata)],
@@ -116,6 +118,10 @@ class HnswText(TextRows):
         if isinstance(value, bytes):
             raise ValueError(f"{TEXT}: MATCH wants text, got a blob of {len(value)} bytes")
         return self.embedder().query(str(value)).tobytes()
+
+    def asked(self, query: Query) -> tuple[object, ...]:
+        """What the vector that is searched for depends on: the model, too."""
+        return (*super().asked(query), self.mark() if query.plan == "content match" else None)
 
     def answers(self, search: Search, query: Query) -> Answer:
         """Ranked rows; those of another table as they were embedded."""

@@ -128,6 +128,17 @@ def test_facts(connect: Any, tmp_path: Any) -> None:
     db.execute("ROLLBACK")
 
 
+def test_whether_a_table_is_there_is_known_without_a_statement(conn: Any) -> None:
+    db = attach(conn)
+    conn.execute("CREATE TABLE t (a)")
+    assert db.has_table("main", "t")
+    assert db.has_table("main", "T")
+    assert not db.has_table("main", "other")
+    assert not db.has_table("temp", "t")
+    assert not db.has_table("nowhere", "t")
+    assert conn.execute("SELECT count(*) FROM t").fetchone() == (0,)  # no error is left behind
+
+
 @pytest.mark.parametrize(
     ("name", "parts", "quoted"),
     [

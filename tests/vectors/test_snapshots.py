@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from sqlite_utils_muninn.bridge import quote
-from sqlite_utils_muninn.vectors import building, index, reader, saving, storage
+from sqlite_utils_muninn.vectors import building, index, looking, reader, saving, storage
 
 from .conftest import open_connection
 
@@ -339,6 +339,17 @@ class Snapshots(RuleBasedStateMachine):
         sql = f"SELECT rowid, distance FROM {self.table} WHERE vector MATCH ? "
         self.compare(user, sql + f"ORDER BY distance LIMIT {limit}", probe, limit, None)
 
+    @rule(number=conns, probe=vectors, among=st.sets(ids), again=st.booleans())
+    def join(self, number: int, probe: Vector, among: set[int], again: bool) -> None:
+        """Distances are asked for one by one, of the same probe as before or another."""
+        user = self.users[number]
+        sql = (
+            f"SELECT v.rowid, v.distance FROM json_each('{sorted(among)}') j CROSS JOIN "
+            f"{self.table} v ON v.rowid = j.value WHERE v.vector MATCH ? ORDER BY v.distance"
+        )
+        probe = (2.0,) * DIMENSIONS if again else probe
+        self.compare(user, sql, probe, len(among), list(among))
+
     def compare(self, user: User, sql: str, probe: Vector, k: int, among: list[int] | None) -> None:
         found = self.ask(user, sql, (blob(probe),))
         if found is None:
@@ -396,6 +407,8 @@ def limits(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             (reader, "BATCH", 4),
             (reader, "REREAD", 5),
             (reader, "PICKED", 3),
+            (looking, "FEW", 2),
+            (looking, "SHARE", 10),
         ):
             monkeypatch.setattr(module, name, value)
 

@@ -176,6 +176,20 @@ static PyObject *database_read_only(PyObject *self, PyObject *arguments)
     return PyBool_FromLong(SQ(database->api, db_readonly)(database->db, schema) == 1);
 }
 
+/* Without a statement: while a table is being connected, one that finds the schema changed would
+ * forget the schema that SQLite is just at work with. */
+static PyObject *database_has_table(PyObject *self, PyObject *arguments)
+{
+    Database *database = (Database *)self;
+    const char *schema, *table;
+    if (!PyArg_ParseTuple(arguments, "ss", &schema, &table) || !database_is_open(database)) {
+        return NULL;
+    }
+    int code = SQ(database->api, table_column_metadata)(database->db, schema, table, NULL, NULL,
+                                                        NULL, NULL, NULL, NULL);
+    return PyBool_FromLong(code == SQLITE_OK);
+}
+
 static PyObject *database_transaction_state(PyObject *self, PyObject *arguments)
 {
     static const char *const names[] = {"none", "read", "write"};
@@ -295,6 +309,7 @@ static PyMethodDef database_methods[] = {
     {"check", (PyCFunction)database_check, METH_NOARGS, "Raises Interrupted when it must stop."},
     {"filename", database_filename, METH_VARARGS, "Absolute path of a schema's file, or ''."},
     {"read_only", database_read_only, METH_VARARGS, "Whether a schema cannot be written."},
+    {"has_table", database_has_table, METH_VARARGS, "Whether a schema has a table."},
     {"transaction_state", database_transaction_state, METH_VARARGS, "none, read or write."},
     {"data_version", database_data_version, METH_VARARGS, "Number of what is read, or None."},
     {"initialize", database_initialize, METH_VARARGS, "Runs an extension's entry point."},

@@ -163,6 +163,9 @@ struct sqlite3_module {
     R(83, void, result_int64, (sqlite3_context *, int64_t))                                       \
     R(84, void, result_null, (sqlite3_context *))                                                 \
     R(94, int, step, (sqlite3_stmt *))                                                            \
+    R(95, int, table_column_metadata,                                                             \
+      (sqlite3 *, const char *, const char *, const char *, const char **, const char **, int *,  \
+       int *, int *))                                                                             \
     R(97, int, total_changes, (sqlite3 *))                                                        \
     R(101, void *, user_data, (sqlite3_context *))                                                \
     R(102, const void *, value_blob, (sqlite3_value *))                                           \
