@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -84,13 +84,9 @@ class Source(Protocol):
         """Raise where the statement is to stop."""
 
 
-class Proposal(NamedTuple):
-    """What an index knows about a query."""
-
-    ids: Packed
-    """Candidates, whose vectors must be read."""
-    rows: int
-    """How many rows it knows besides those that changed."""
+Proposal: TypeAlias = "tuple[Packed, int]"
+"""What an index knows about a query: candidates, whose vectors must be read, and how many rows it
+knows besides those that changed."""
 
 
 class Index:
@@ -282,7 +278,7 @@ class Index:
             found += self._not_in_graph(only, changed).tobytes()
         if changed:
             rows -= sum(id_ in self for id_ in changed)
-        return Proposal(found, rows)
+        return found, rows
 
     def _not_in_graph(self, only: Ids | None, changed: set[int]) -> Ids:
         ids = np.array(sorted(self.refused - changed), dtype=np.int64)

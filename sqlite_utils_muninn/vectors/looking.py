@@ -26,19 +26,20 @@ class Looks:
 
     def forget(self) -> None:
         """Keep nothing."""
-        self._given: tuple[object, ...] = ()
+        self.given: tuple[object, ...] = ()
+        """What is being asked about; empty: nothing."""
         self._probe: Packed | None = None
         self._asked, self._enough = 0, FEW
         self._all: tuple[Position, Ids, Distances] | None = None
 
     def probe(self, given: tuple[object, ...]) -> Packed | None:
         """The vector that is searched for; None: something else was asked about."""
-        return self._probe if given == self._given else None
+        return self._probe if given == self.given else None
 
     def begin(self, given: tuple[object, ...], probe: Packed) -> None:
         """Ask about another vector."""
         self.forget()
-        self._given, self._probe = given, probe
+        self.given, self._probe = given, probe
 
     def find(self, id_: int) -> Ranked:
         """The row with its distance, where it is there."""

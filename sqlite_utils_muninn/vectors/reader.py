@@ -97,7 +97,7 @@ class Reader:
 
     def _judge(self, search: Search, proposal: Proposal, changed: set[int]) -> Ranked | None:
         """Rank candidates, and the rows that the index knows nothing of."""
-        ids, present = proposal.ids, proposal.rows
+        ids, present = proposal
         if len(ids) // 8 > max(SCATTERED, present // 3):
             return None
         found, vectors = self.storage.find(ids)

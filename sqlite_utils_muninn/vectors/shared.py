@@ -65,9 +65,8 @@ def forget(db: Database, key: tuple[str, str]) -> None:
 
 def _fits(index: Index, storage: Storage, options: GraphOptions) -> bool:
     """Whether it is for such vectors: a crafted copy may claim the same id for others."""
-    if index.options is not options and index.options != options:
-        return False
-    return index.dimensions == storage.dimensions
+    same = index.options is options or index.options == options
+    return same and index.dimensions == storage.dimensions
 
 
 @dataclass

@@ -177,7 +177,8 @@ class Storage:
         return self._position
 
     def _read_position(self) -> Position | None:
-        self._name_statements()
+        if self._named != self.table:
+            self._name_statements()
         rows = self.db.execute(self._last)
         if not rows or not isinstance(rows[0][1], int):
             return None
@@ -185,10 +186,9 @@ class Storage:
 
     def _name_statements(self) -> None:
         """Write the statements that every search needs; the table may have been renamed."""
-        if self._named != self.table:
-            self._named = self.table
-            self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
-            self._one = f"SELECT vector FROM {self.name('vectors')} WHERE id = ?"
+        self._named = self.table
+        self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
+        self._one = f"SELECT vector FROM {self.name('vectors')} WHERE id = ?"
 
     def changes(self, first: int, last: int) -> list[Change]:
         """Log rows first..last, in order."""
@@ -307,7 +307,8 @@ class Storage:
 
     def find(self, ids: bytes) -> tuple[bytes, bytes]:
         """The same, ids as int64 and vectors as float32 one behind the other."""
-        self._name_statements()
+        if self._named != self.table:
+            self._name_statements()
         try:
             return self.db.read_blobs(self._one, ids, self.dimensions * FLOAT32.itemsize)
         except TypeError:

@@ -87,7 +87,8 @@ class StoredTable(Writable):
         if query.plan.endswith(" match"):
             if "rowid =" in query.constraints and "k =" not in query.constraints:
                 return self._look(query)
-            self.looks.forget()
+            if self.looks.given:
+                self.looks.forget()
             return self._search(query, self.probe(query))
         if query.plan == "rowid":
             return self._listed(rowids([query.constraints["rowid ="]]), query)

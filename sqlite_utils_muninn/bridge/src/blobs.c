@@ -8,7 +8,7 @@ typedef struct {
     const char *keys;
     Py_ssize_t count, found;
     int size; /* of each blob, in bytes */
-    char *found_keys, *data;
+    char *found_keys, *data; /* inside objects that nobody else has yet */
 } Blobs;
 
 /* Copies the blob of one key; a key that is not there has none. Runs without the GIL. */
@@ -24,11 +24,13 @@ static int read_blob(Blobs *blobs, const char *at)
     if (code != SQLITE_ROW) {
         return code == SQLITE_DONE ? SQLITE_OK : code;
     }
-    if (SQ(api, column_type)(statement, 0) != SQLITE_BLOB ||
-        SQ(api, column_bytes)(statement, 0) != blobs->size) {
+    /* One look at the column: each other way would lock the connection three times. */
+    sqlite3_value *value = SQ(api, column_value)(statement, 0);
+    const void *blob = SQ(api, value_blob)(value);
+    if (SQ(api, value_type)(value) != SQLITE_BLOB ||
+        SQ(api, value_bytes)(value) != blobs->size) {
         return WRONG_SIZE;
     }
-    const void *blob = SQ(api, column_blob)(statement, 0);
     if (blob == NULL) {
         return SQLITE_NOMEM;
     }
@@ -46,30 +48,65 @@ static int read_blobs(Blobs *blobs)
     return code;
 }
 
-static PyObject *blobs_object(Blobs *blobs)
+/* The first bytes of an object that is given away. */
+static PyObject *first_bytes(PyObject *whole, Py_ssize_t size)
+{
+    if (PyBytes_Size(whole) == size) {
+        return whole;
+    }
+    PyObject *part = PyBytes_FromStringAndSize(PyBytes_AsString(whole), size);
+    Py_DECREF(whole);
+    return part;
+}
+
+static PyObject *found_blobs(const Blobs *blobs, PyObject *keys, PyObject *data)
+{
+    PyObject *both = PyTuple_New(2);
+    keys = first_bytes(keys, blobs->found * 8);
+    data = first_bytes(data, blobs->found * (Py_ssize_t)blobs->size);
+    if (both == NULL || keys == NULL || data == NULL) {
+        Py_XDECREF(both);
+        Py_XDECREF(keys);
+        Py_XDECREF(data);
+        return NULL;
+    }
+    PyTuple_SetItem(both, 0, keys);
+    PyTuple_SetItem(both, 1, data);
+    return both;
+}
+
+static int read_all(Blobs *blobs)
 {
     Database *database = blobs->run->database;
     int code;
     if (SQ(database->api, column_count)(blobs->run->statement) != 1) {
-        return PyErr_Format(PyExc_ValueError, "one column of blobs is needed");
-    }
-    blobs->found_keys = malloc((size_t)blobs->count * 8 + 1);
-    blobs->data = malloc((size_t)blobs->count * (size_t)blobs->size + 1);
-    if (blobs->found_keys == NULL || blobs->data == NULL) {
-        return PyErr_NoMemory();
+        PyErr_Format(PyExc_ValueError, "one column of blobs is needed");
+        return -1;
     }
     Py_BEGIN_ALLOW_THREADS
     code = read_blobs(blobs);
     Py_END_ALLOW_THREADS
     if (code == WRONG_SIZE) {
-        return PyErr_Format(PyExc_TypeError, "a value is no blob of %d bytes", blobs->size);
+        PyErr_Format(PyExc_TypeError, "a value is no blob of %d bytes", blobs->size);
+        return -1;
     }
-    if (code != SQLITE_OK) {
-        database_fail(database, code);
-        return NULL;
+    return code == SQLITE_OK ? 0 : database_fail(database, code);
+}
+
+static PyObject *blobs_object(Blobs *blobs)
+{
+    PyObject *keys = PyBytes_FromStringAndSize(NULL, blobs->count * 8);
+    PyObject *data = PyBytes_FromStringAndSize(NULL, blobs->count * (Py_ssize_t)blobs->size);
+    if (keys != NULL && data != NULL) {
+        blobs->found_keys = PyBytes_AsString(keys);
+        blobs->data = PyBytes_AsString(data);
+        if (read_all(blobs) == 0) {
+            return found_blobs(blobs, keys, data);
+        }
     }
-    return Py_BuildValue("y#y#", blobs->found_keys, blobs->found * 8, blobs->data,
-                         blobs->found * (Py_ssize_t)blobs->size);
+    Py_XDECREF(keys);
+    Py_XDECREF(data);
+    return NULL;
 }
 
 /* read_blobs(sql, keys, size): runs `sql` with each int64 of `keys`. Gives the keys that have a
@@ -94,8 +131,6 @@ PyObject *database_blobs(Database *database, PyObject *arguments)
     blobs.run = &run;
     blobs.count = length / 8;
     PyObject *found = run_start(&run) < 0 ? NULL : blobs_object(&blobs);
-    free(blobs.found_keys);
-    free(blobs.data);
     run_end(&run);
     Py_DECREF(parameters);
     return found;

@@ -148,6 +148,7 @@ struct sqlite3_module {
     R(29, int64_t, column_int64, (sqlite3_stmt *, int))                                           \
     R(36, const unsigned char *, column_text, (sqlite3_stmt *, int))                              \
     R(38, int, column_type, (sqlite3_stmt *, int))                                                \
+    R(39, sqlite3_value *, column_value, (sqlite3_stmt *, int))                                   \
     R(50, int, declare_vtab, (sqlite3 *, const char *))                                           \
     R(53, const char *, errmsg, (sqlite3 *))                                                      \
     R(57, int, finalize, (sqlite3_stmt *))                                                        \

@@ -25,17 +25,16 @@ void statements_forget(Database *database)
     }
 }
 
-static int same_text(PyObject *a, PyObject *b)
-{
-    return a == b || (a != NULL && PyUnicode_Compare(a, b) == 0);
-}
-
 static CachedStatement *cache_find(Database *database, PyObject *sql)
 {
-    for (int i = 0; i < STATEMENT_CACHE_SIZE; i++) {
-        CachedStatement *cached = &database->cache[i];
-        if (cached->statement != NULL && !cached->busy && same_text(cached->sql, sql)) {
-            return cached;
+    /* The same string, as a rule; then one that reads the same. */
+    for (int look = 0; look < 2; look++) {
+        for (int i = 0; i < STATEMENT_CACHE_SIZE; i++) {
+            CachedStatement *cached = &database->cache[i];
+            if (cached->statement != NULL && !cached->busy &&
+                (cached->sql == sql || (look > 0 && PyUnicode_Compare(cached->sql, sql) == 0))) {
+                return cached;
+            }
         }
     }
     return NULL;
