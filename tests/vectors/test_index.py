@@ -71,7 +71,7 @@ def nearest(index: Index, history: History, at: float, *, advance: bool) -> list
             return None
         found = index.propose(Search(query.tobytes(), 3), changed)
     assert found is not None
-    ids = np.frombuffer(found.ids, "<i8").tolist()
+    ids = np.frombuffer(found[0], "<i8").tolist()
     assert not changed & set(ids)
     _, matrix = history.read(np.array([*ids, *changed], np.int64))
     return sorted(metric.distances("l2", matrix, query).tolist())[:3]
