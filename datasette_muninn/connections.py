@@ -1,8 +1,9 @@
-"""The SQL surface on Datasette's connections."""
+"""The SQL surface on Datasette's connections, and reading in one snapshot there."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn import load
@@ -10,6 +11,8 @@ from sqlite_utils_muninn import load
 from .settings import settings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from datasette.app import Datasette
 
 log = logging.getLogger(__name__)
@@ -25,3 +28,16 @@ def prepare(datasette: Datasette, conn: Any, database: str) -> None:
         load(conn, host)
     except Exception:
         log.exception("muninn's SQL functions are missing on a connection of %r", database)
+
+
+@contextmanager
+def one_snapshot(conn: Any) -> Iterator[None]:
+    """All statements see the same data, whoever writes meanwhile.
+
+    An end of time must lie inside of this, or it might stop the end of the snapshot.
+    """
+    conn.execute("BEGIN")
+    try:
+        yield
+    finally:
+        conn.rollback()

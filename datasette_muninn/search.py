@@ -11,6 +11,7 @@ from sqlite_utils_muninn.bridge import quote
 from sqlite_utils_muninn.vectors.nearest import fingerprint_of, nearest, query_vector
 from sqlite_utils_muninn.vectors.tables import vector_tables
 
+from .connections import one_snapshot
 from .inference import inference_of
 from .permissions import may_view
 from .settings import settings_of
@@ -93,15 +94,12 @@ async def _search_one(
 
     def read(conn: Any) -> list[tuple[Match, dict[str, Any]]]:
         found = []
-        # One snapshot: or a row might get the title of another version than its text.
-        conn.execute("BEGIN")
-        try:
+        # Or a row might get the title of another version than its text.
+        with one_snapshot(conn):
             for match in nearest(conn, table, vector, size):
                 row = _source_row(conn, source, match.rowid, [*pks, *([label] if label else [])])
                 if row is not None:
                     found.append((match, row))
-        finally:
-            conn.rollback()
         return found
 
     results = []

@@ -26,13 +26,14 @@ from sqlite_utils_muninn.search.binding import find_table
 from sqlite_utils_muninn.vectors.nearest import fingerprint_of, query_vector
 from sqlite_utils_muninn.vectors.tables import vector_tables
 
+from ..connections import one_snapshot
 from ..drawing.drawn import draw
 from ..inference import inference_of
 from ..settings import settings_of
 from .found import ids_of, key_of, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from datasette.app import Datasette
     from datasette.database import Database
@@ -71,10 +72,9 @@ async def search_graph(
     vectors = await _embed(datasette, db, shown.graph, asked.query)
     embedded = time.perf_counter() - start
     reranker, missing = await _reranker(datasette, asked.reranker)
-    answer = await _ask(datasette, db, shown, asked, vectors, reranker, may_execute_sql)
+    answer, urls = await _ask(datasette, db, shown, asked, vectors, reranker, may_execute_sql)
     ids = ids_of(answer)
     start = time.perf_counter()
-    urls = await _urls(datasette, db, shown.graph, [*answer.rows, *answer.nodes])
     drawn = await asyncio.to_thread(draw, answer, ids, urls)
     stages = [
         # The engine was handed the query's vector: it was made here, and waited for.
@@ -125,13 +125,16 @@ async def _ask(
     vectors: dict[str, bytes],
     reranker: Reranker | None,
     may_execute_sql: bool,
-) -> Answer:
+) -> tuple[Answer, dict[Key, str]]:
+    """Search, and find the rows' pages in the same snapshot: a rowid may be another's soon."""
     seconds = settings_of(datasette).max_seconds
     given = {**asked.options, "reranker": reranker}
 
-    def read(conn: Any) -> Answer:
-        with sqlite_timelimit(conn, seconds * 1000):
-            return search(
+    pks = {node.table: await db.primary_keys(node.table) for node in shown.graph.nodes}
+
+    def read(conn: Any) -> tuple[Answer, dict[Key, str]]:
+        with one_snapshot(conn), sqlite_timelimit(conn, seconds * 1000):
+            answer = search(
                 conn,
                 asked.query,
                 graph=shown.graph,
@@ -142,14 +145,16 @@ async def _ask(
                 may_execute_sql=may_execute_sql,
                 **given,
             )
+            return answer, _paths(conn, shown.graph, pks, [*answer.rows, *answer.nodes])
 
     try:
-        answer: Answer = await db.execute_fn(read)
+        answer, paths = await db.execute_fn(read)
     except sqlite3.OperationalError as error:
         if str(error) == "interrupted":
             raise TimeoutError(f"the search was stopped after {seconds:g} seconds") from error
         raise ValueError(str(error)) from error
-    return answer
+    row = datasette.urls.row
+    return answer, {key: str(row(db.name, key[0], path)) for key, path in paths.items()}
 
 
 async def _reranker(datasette: Datasette, name: str | None) -> tuple[Reranker | None, list[str]]:
@@ -178,28 +183,25 @@ async def _reranker(datasette: Datasette, name: str | None) -> tuple[Reranker | 
     return scores, []
 
 
-async def _urls(
-    datasette: Datasette, db: Database, graph: KnowledgeGraph, nodes: Iterable[Node]
+def _paths(
+    conn: Any, graph: KnowledgeGraph, pks: Mapping[str, list[str]], nodes: Iterable[Node]
 ) -> dict[Key, str]:
-    """Return the page of each node's row, for those that have one."""
+    """The places of nodes' rows below their tables, for those that have a page."""
     ids = {node.table: node.id for node in graph.nodes}
     by_table: dict[str, list[Node]] = {}
     for node in nodes:
         by_table.setdefault(node.table, []).append(node)
-    urls = {}
+    paths: dict[Key, str] = {}
     for table, there in by_table.items():
-        pks = await db.primary_keys(table)
-        if len(pks) == 1 and (ids.get(table) or pks[0]).casefold() == pks[0].casefold():
-            paths = {key_of(node): tilde_encode(str(node.node)) for node in there}
+        keys = pks[table]
+        if len(keys) == 1 and (ids[table] or keys[0]).casefold() == keys[0].casefold():
+            paths |= {key_of(node): tilde_encode(str(node.node)) for node in there}
         else:
-            paths = await db.execute_fn(partial(_paths, table=table, nodes=there, pks=pks))
-        for key, path in paths.items():
-            urls[key] = str(datasette.urls.row(db.name, table, path))
-    return urls
+            paths |= _paths_by_rowid(conn, table, there, keys)
+    return paths
 
 
-def _paths(conn: Any, *, table: str, nodes: list[Node], pks: list[str]) -> dict[Key, str]:
-    """The places of rows below their table, found by their rowids."""
+def _paths_by_rowid(conn: Any, table: str, nodes: list[Node], pks: list[str]) -> dict[Key, str]:
     found = find_table(conn.execute, "main", table)
     if found is None or found.rowid is None:  # a view has no pages of rows
         return {}
