@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .query import split
+from .query import said, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +38,8 @@ class Named(NamedTuple):
     nodes: list[int]
     telling: float
     """0 to 1: 1 for a name whose words are in no other."""
+    said: str
+    """The name as it stands in the query."""
 
 
 class Names:
@@ -66,18 +68,19 @@ class Names:
         for length in range(min(LONGEST, len(words)), 0, -1):
             for start in range(len(words) - length + 1):
                 run = slice(start, start + length)
-                named = None if any(used[run]) else self._named(words[run])
-                if named:
-                    found.append(named)
+                known = None if any(used[run]) else self._known(words[run])
+                if known:
+                    called = said(query, start, start + length - 1)
+                    found.append(Named(words[run], *known, called))
                     used[run] = [True] * length
         return found
 
-    def _named(self, words: list[str]) -> Named | None:
+    def _known(self, words: list[str]) -> tuple[list[int], float] | None:
         key = _hash(words)
         first, last = np.searchsorted(self.hashes, key), np.searchsorted(self.hashes, key, "right")
         if not 0 < last - first <= MOST_BEARERS:
             return None
-        return Named(words, self.nodes[first:last].tolist(), float(self.telling[first]))
+        return self.nodes[first:last].tolist(), float(self.telling[first])
 
 
 def names_of(

@@ -18,6 +18,9 @@ FREQUENT = 0.1
 FEW_ROWS = 1_000
 """A word in no more rows than this costs next to nothing, and what little it says helps."""
 
+LONGEST_SAID = 100
+"""Characters of words and all that stands between them; longer, only the words are said."""
+
 
 def words(query: str) -> list[str]:
     """Return the different words of a query in their order, without regard to case."""
@@ -30,6 +33,17 @@ def words(query: str) -> list[str]:
 def split(text: str) -> list[str]:
     """Return the words of a text, in lower case."""
     return _WORD.findall(text.casefold())
+
+
+def said(text: str, first: int, last: int) -> str:
+    """Return words as they stand in a text: from one to another of those that `split` finds."""
+    places = [match.span() for match in _WORD.finditer(text) for _ in split(match[0])]
+    found = split(text)
+    if len(places) == len(found):  # a few letters are no letters any more in lower case
+        whole = " ".join(text[places[first][0] : places[last][1]].split())
+        if len(whole) <= LONGEST_SAID:
+            return whole
+    return " ".join(found[first : last + 1])
 
 
 def telling(given: list[str], rows: int, count: Callable[[str, int], int]) -> list[str]:

@@ -93,7 +93,7 @@ def by_name(query: str, network: Network, vocabulary: Vocabulary, pool: Pool) ->
             for place in places_of(network, np.array(name.nodes, np.int64)):
                 candidate = pool.at(place)
                 candidate.named = telling / math.sqrt(len(name.nodes))
-                candidate.called = " ".join(name.words)
+                candidate.called = name.said
             found += len(name.nodes)
     return found
 

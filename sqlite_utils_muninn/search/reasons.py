@@ -162,5 +162,5 @@ class Told:
 
 def _seed(node: Node, rank: int, candidate: Candidate | None) -> Seed:
     called = candidate.called if candidate is not None else None
-    other = called if called != " ".join(split(node.label)) else None
+    other = called if called and split(called) != split(node.label) else None
     return Seed(**vars(node), rank=rank, is_named=called is not None, called=other)

@@ -45,7 +45,7 @@ def test_a_node_is_found_by_another_name(nicknamed: Any) -> None:
     rows = search(nicknamed, QUERY, graph=graph("aliases")).rows
     assert rows[0].label == "APT29"
     assert rows[0].name_match == 1
-    assert rows[0].via.sentence() == "is named in the query (midnight blizzard), seed rank 1"
+    assert rows[0].via.sentence() == "is named in the query (Midnight Blizzard), seed rank 1"
     by_label = search(nicknamed, "apt29", graph=graph("aliases")).rows[0]
     assert by_label.via.sentence() == "is named in the query, seed rank 1"
     assert {row.label for row in rows} == {"APT29", "Kerberoasting", "Phishing"} | {
@@ -104,3 +104,20 @@ def test_a_name_of_several_nodes_and_one_of_none() -> None:
 def test_whatever_the_column_holds_is_no_error(nicknamed: Any, value: Any) -> None:
     nicknamed.execute("UPDATE objects SET aliases = ?", (value,))
     assert search(nicknamed, "APT29", graph=graph("aliases")).rows[0].label == "APT29"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("who is G003.001?", "G003.001"),
+        ("İzmir (G003\n 001", "G003 001"),
+        ("G003" + "." * 200 + "001", "g003 001"),
+        ("midnight-BLIZZARD", "midnight-BLIZZARD"),
+    ],
+)
+def test_a_name_is_said_as_it_stands_in_the_query(nicknamed: Any, query: str, said: str) -> None:
+    """The fault: who asked for T1003.001 was told that "t1003 001" is in the query."""
+    nicknamed.execute("ALTER TABLE objects ADD COLUMN code TEXT")
+    nicknamed.execute("UPDATE objects SET code = 'G00' || id || '.001'")
+    row = search(nicknamed, query, graph=graph("aliases", "code")).rows[0]
+    assert row.via.sentence() == f"is named in the query ({said}), seed rank 1"
