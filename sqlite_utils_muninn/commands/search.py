@@ -69,7 +69,8 @@ def search(path: str, query: str, as_json: bool, explain: bool, **options: Any) 
     with plain_errors(), closing(open_database(path)) as conn:
         answer = _search(conn, query, **options)
     if as_json:
-        click.echo(json.dumps(asdict(answer), indent=2, ensure_ascii=False, default=_as_json))
+        told = json.dumps(_told(answer), indent=2, ensure_ascii=False, default=_as_json)
+        click.echo(told)
         return
     if any(output[name] for name in _FORMATS):
         names = _BRIEF if output["table"] or output["fmt"] else _WHOLE
@@ -85,6 +86,14 @@ def _search(conn: Any, query: str, *, number: int, **options: Any) -> Answer:
     for name in ("node_types", "edge_types"):
         options[name] = options[name] or None
     return engine(conn, query, top_k=number, **options)
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    """The whole answer, each row with its reason as a sentence, as the page's JSON has it."""
+    told = asdict(answer)
+    for row, said in zip(answer.rows, told["rows"], strict=True):
+        said["via"] = {"sentence": row.via.sentence(), **said["via"]}
+    return told
 
 
 def _cells(row: Row, names: tuple[str, ...]) -> list[Any]:

@@ -59,6 +59,10 @@ def test_each_row_says_why(cli: Callable[..., Any], path: Path) -> None:
     ]
 
 
+def csv_of(result: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(result.stdout)))
+
+
 def test_json_has_everything(cli: Callable[..., Any], path: Path) -> None:
     result = cli("search", path, QUERY, "--json")
     answer = json.loads(result.stdout)
@@ -67,10 +71,12 @@ def test_json_has_everything(cli: Callable[..., Any], path: Path) -> None:
     ]
     assert answer["rows"][0]["label"] == "Kerberoasting"
     assert answer["rows"][1]["via"]["path"][0]["type"] in ("uses", "mitigates")
+    sentences = [row["reason"] for row in csv_of(cli("search", path, QUERY, "--csv"))]
+    assert [row["via"]["sentence"] for row in answer["rows"]] == sentences
 
 
 def test_sqlite_utils_own_formats(cli: Callable[..., Any], path: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO(cli("search", path, QUERY, "--csv").stdout)))
+    rows = csv_of(cli("search", path, QUERY, "--csv"))
     assert rows[0]["label"] == "Kerberoasting"
     assert rows[0]["fts_rank"] == "1"
     lines = cli("search", path, QUERY, "--nl", "-n", 2).stdout.splitlines()
