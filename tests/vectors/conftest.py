@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors.sql import surface
+from sqlite_utils_muninn.vectors.sql import surface, text_module
+from tests.conftest import sqlite_module
 
-if TYPE_CHECKING:
-    from types import ModuleType
+from .embedders import Shelf, Words
 
 Connect = Callable[..., Any]
-
-
-def sqlite_module() -> ModuleType:
-    """The module named by MUNINN_TEST_SQLITE; by default the one that sqlite-utils would take."""
-    name = os.environ.get("MUNINN_TEST_SQLITE")
-    if name:
-        return importlib.import_module(name if name == "sqlite3" else "pysqlite3")
-    try:
-        return importlib.import_module("pysqlite3")
-    except ImportError:
-        return importlib.import_module("sqlite3")
 
 
 def open_connection(path: Any = ":memory:", **options: Any) -> Any:
@@ -39,29 +26,36 @@ def open_connection(path: Any = ":memory:", **options: Any) -> Any:
 
 
 @pytest.fixture
-def sqlite() -> ModuleType:
-    return sqlite_module()
-
-
-@pytest.fixture
-def connect() -> Iterator[Connect]:
-    opened: list[Any] = []
-
+def connect(closed_at_end: Callable[[Any], Any]) -> Connect:
     def opener(path: Any = ":memory:", **options: Any) -> Any:
-        conn = open_connection(path, **options)
-        opened.append(conn)
-        return conn
+        return closed_at_end(open_connection(path, **options))
 
-    yield opener
-    for conn in opened:
-        conn.close()
-
-
-@pytest.fixture
-def conn(connect: Connect) -> Any:
-    return connect()
+    return opener
 
 
 @pytest.fixture
 def path(tmp_path: Any) -> Any:
     return tmp_path / "vectors.db"
+
+
+@pytest.fixture
+def model() -> Words:
+    return Words()
+
+
+@pytest.fixture
+def shelf(model: Words) -> Shelf:
+    return Shelf({"words": model})
+
+
+@pytest.fixture
+def open_text(connect: Connect, shelf: Shelf, path: Any) -> Connect:
+    """Opens connections whose hnsw_text tables find their models on the shelf."""
+
+    def opener(path: Any = path, find: Shelf = shelf, **options: Any) -> Any:
+        conn = connect(path, **options)
+        conn.execute("PRAGMA synchronous = OFF")
+        attach(conn, [text_module(Host(), find)])
+        return conn
+
+    return opener

@@ -15,30 +15,13 @@ from sqlite_utils_muninn.vectors.sql import text_module
 from .embedders import Shelf, Words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from .conftest import Connect
 
 
 @pytest.fixture
-def model() -> Words:
-    return Words()
-
-
-@pytest.fixture
-def open_text(connect: Connect, model: Words, path: Path) -> Callable[..., Any]:
-    def opener(**options: Any) -> Any:
-        conn = connect(path, **options)
-        conn.execute("PRAGMA synchronous = OFF")
-        attach(conn, [text_module(Host(), Shelf({"words": model}))])
-        return conn
-
-    return opener
-
-
-@pytest.fixture
-def conn(open_text: Callable[..., Any]) -> Any:
+def conn(open_text: Connect) -> Any:
     conn = open_text()
     conn.execute("CREATE VIRTUAL TABLE docs USING hnsw_text(model='words')")
     conn.execute("CREATE TABLE texts(id INTEGER PRIMARY KEY, body TEXT)")
@@ -324,7 +307,7 @@ def test_an_interrupt_at_the_commit(conn: Any, model: Words, sqlite: Any) -> Non
 
 
 def test_nobody_else_sees_a_text_without_its_vector(
-    conn: Any, model: Words, open_text: Callable[..., Any]
+    conn: Any, model: Words, open_text: Connect
 ) -> None:
     conn.execute("PRAGMA journal_mode = WAL")
     other = open_text()
@@ -387,7 +370,7 @@ def test_ctrl_c_at_the_commit(conn: Any, model: Words) -> None:
 
 
 def test_a_commit_that_others_hold_up_can_be_tried_again(
-    conn: Any, model: Words, open_text: Callable[..., Any], sqlite: Any
+    conn: Any, model: Words, open_text: Connect, sqlite: Any
 ) -> None:
     """Without WAL a reader keeps a commit waiting: texts are embedded once all the same."""
     other = open_text(timeout=0)

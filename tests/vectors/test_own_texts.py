@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
 from sqlite_utils_muninn.vectors.derived import derived_tables
 from sqlite_utils_muninn.vectors.embed import OwnPlan, Wish, plan, run
 from sqlite_utils_muninn.vectors.embedder import Models
-from sqlite_utils_muninn.vectors.sql import text_module
 from sqlite_utils_muninn.vectors.tables import arguments_of, vector_tables
 
 from .embedders import Shelf, Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from .conftest import Connect
 
@@ -32,19 +29,8 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def open_text(connect: Connect, shelf: Shelf, path: Path) -> Callable[[], Any]:
-    def opener() -> Any:
-        conn = connect(path, timeout=0)
-        conn.execute("PRAGMA synchronous = OFF")
-        attach(conn, [text_module(Host(), shelf)])
-        return conn
-
-    return opener
-
-
-@pytest.fixture
-def conn(open_text: Callable[[], Any]) -> Any:
-    conn = open_text()
+def conn(open_text: Connect) -> Any:
+    conn = open_text(timeout=0)
     conn.execute("PRAGMA journal_mode = WAL")
     conn.execute(
         "CREATE VIRTUAL TABLE docs USING hnsw_text(model=words, metric=l2, m=8, +year INT, "
@@ -105,9 +91,9 @@ def test_another_model_takes_the_place_of_the_first(
 
 
 def test_what_is_written_meanwhile_is_taken_over(
-    conn: Any, planned: Callable[..., OwnPlan], open_text: Callable[[], Any]
+    conn: Any, planned: Callable[..., OwnPlan], open_text: Connect
 ) -> None:
-    other = open_text()
+    other = open_text(timeout=0)
     steps = run(planned(model="other", force=True), 10)
     next(steps)
     next(steps)
@@ -183,12 +169,12 @@ def test_passages_of_own_texts(conn: Any, planned: Callable[..., OwnPlan], shelf
 
 
 def test_vectors_that_were_lost_are_made_again(
-    conn: Any, planned: Callable[..., OwnPlan], shelf: Shelf, open_text: Callable[[], Any]
+    conn: Any, planned: Callable[..., OwnPlan], shelf: Shelf, open_text: Connect
 ) -> None:
     conn.execute("UPDATE docs_nodes SET hash = NULL WHERE id IN (2, 3)")
     conn.execute("DELETE FROM docs_vectors WHERE id IN (2, 3)")
     model = shelf.models.pop("words")
-    open_text().execute("INSERT INTO docs(docs) VALUES ('rebuild')")  # works without the model
+    open_text(timeout=0).execute("INSERT INTO docs(docs) VALUES ('rebuild')")  # without the model
     assert 3 not in search_vector(conn, model, TEXTS[3])
     shelf.models["words"] = model
     model.batches.clear()

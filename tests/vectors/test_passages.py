@@ -17,7 +17,6 @@ from .embedders import Shelf, Words
 from .test_embed import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from .conftest import Connect
@@ -38,18 +37,7 @@ def model() -> Words:
 
 
 @pytest.fixture
-def open_text(connect: Connect, model: Words, path: Path) -> Callable[..., Any]:
-    def opener(**options: Any) -> Any:
-        conn = connect(path, **options)
-        conn.execute("PRAGMA synchronous = OFF")
-        attach(conn, [text_module(Host(), Shelf({"words": model}))])
-        return conn
-
-    return opener
-
-
-@pytest.fixture
-def docs(open_text: Callable[..., Any]) -> Any:
+def docs(open_text: Connect) -> Any:
     conn = open_text()
     conn.execute(CREATE.format("docs", ""))
     rows = [(1, BOOK), (2, HEN), (3, None), (4, ""), (5, "Nothing of it. " + TAX)]
@@ -100,7 +88,7 @@ def test_filters_and_bounds_are_on_the_best_passage(docs: Any) -> None:
     assert search(docs, HEN, "AND distance > 0.01 LIMIT 1") == far[:1]
 
 
-def test_metadata_narrows_before_rows_are_counted(open_text: Callable[..., Any]) -> None:
+def test_metadata_narrows_before_rows_are_counted(open_text: Connect) -> None:
     conn = open_text()
     conn.execute(CREATE.format("docs", ", +year INTEGER, +lang TEXT"))
     rows = [(i, BOOK if i % 3 == 0 else HEN, 2000 + i % 10, "de") for i in range(1, 61)]
@@ -160,7 +148,7 @@ def test_a_vector_that_is_given_stands_for_all_of_the_text(docs: Any, model: Wor
     assert search(docs, "zebra", "AND k = 1", "rowid, chunk") == [(9, BOOK)]
 
 
-def test_options(open_text: Callable[..., Any], sqlite: Any, model: Words) -> None:
+def test_options(open_text: Connect, sqlite: Any, model: Words) -> None:
     conn = open_text()
     with pytest.raises(sqlite.OperationalError, match="max_tokens must be 16 to 16, which model"):
         conn.execute("CREATE VIRTUAL TABLE d USING hnsw_text(model=words, chunk=1, max_tokens=17)")
@@ -187,7 +175,7 @@ def test_rename_drop_and_rebuild(docs: Any) -> None:
     assert docs.execute(sql).fetchall() == []
 
 
-def test_external_content_in_passages(open_text: Callable[..., Any], model: Words) -> None:
+def test_external_content_in_passages(open_text: Connect, model: Words) -> None:
     conn = open_text()
     conn.execute("CREATE TABLE books(id INTEGER PRIMARY KEY, body TEXT)")
     conn.execute("INSERT INTO books VALUES (1, ?), (2, ?), (3, NULL)", (BOOK, HEN))
@@ -275,7 +263,7 @@ def test_rows_are_embedded_in_passages_and_again_only_where_they_changed(
         desk.plan(chunk=True)
 
 
-def test_who_may_not_read_the_texts_may_not_read_passages(open_text: Callable[..., Any]) -> None:
+def test_who_may_not_read_the_texts_may_not_read_passages(open_text: Connect) -> None:
     conn = open_text()
     conn.execute(CREATE.format("docs", ""))
     conn.execute("CREATE TABLE books(id INTEGER PRIMARY KEY, body TEXT)")

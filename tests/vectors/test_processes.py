@@ -150,7 +150,7 @@ def test_both_sqlite_libraries_in_one_process(connect: Connect, path: Path) -> N
     make(connect, path, "wal")
     conn = connect(path)
     conn.execute("INSERT INTO v(rowid, vector) VALUES (1, '[1, 1]')")
-    other_module = sqlite3 if sqlite_module() is pysqlite3 else pysqlite3
+    other_module = sqlite3 if sqlite_module() is pysqlite3.dbapi2 else pysqlite3
     other = other_module.connect(str(path), isolation_level=None)
     attach(other, surface(Host()))
     sql = "SELECT rowid FROM v WHERE vector MATCH '[0, 0]' AND k = 1"

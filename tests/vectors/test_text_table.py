@@ -21,28 +21,8 @@ SEARCH = "SELECT rowid FROM {} WHERE content MATCH ? {}"
 
 
 @pytest.fixture
-def model() -> Words:
-    return Words()
-
-
-@pytest.fixture
-def shelf(model: Words) -> Shelf:
-    return Shelf({"words": model})
-
-
-@pytest.fixture
-def open_text(connect: Connect, shelf: Shelf) -> Connect:
-    def opener(path: Any = ":memory:", find: Shelf = shelf, **options: Any) -> Any:
-        conn = connect(path, **options)
-        attach(conn, [text_module(Host(), find)])
-        return conn
-
-    return opener
-
-
-@pytest.fixture
 def docs(open_text: Connect) -> Any:
-    conn = open_text()
+    conn = open_text(":memory:")
     conn.execute("CREATE VIRTUAL TABLE docs USING hnsw_text(model='words')")
     conn.execute(
         "INSERT INTO docs(rowid, content) VALUES "
@@ -157,7 +137,7 @@ def test_vectors_can_be_brought_and_searched_with(docs: Any, model: Words) -> No
 
 def test_prefixes_are_the_models(open_text: Connect, model: Words) -> None:
     model.query_prefix, model.document_prefix = "query: ", "document: "
-    conn = open_text()
+    conn = open_text(":memory:")
     conn.execute("CREATE VIRTUAL TABLE docs USING hnsw_text(model='words')")
     model.query_prefix = "changed: "
     conn.execute("INSERT INTO docs(content) VALUES ('fox')")
@@ -166,7 +146,7 @@ def test_prefixes_are_the_models(open_text: Connect, model: Words) -> None:
 
 
 def test_dim_cuts_vectors(open_text: Connect, sqlite: Any) -> None:
-    conn = open_text()
+    conn = open_text(":memory:")
     conn.execute("CREATE VIRTUAL TABLE docs USING hnsw_text(model='words', dim=8)")
     conn.execute("INSERT INTO docs(content) VALUES ('fox')")
     assert conn.execute("SELECT length(vector) FROM docs").fetchone() == (32,)
@@ -260,7 +240,7 @@ def test_the_host_may_know_the_model_by_another_name(open_text: Connect, path: P
 
 
 def test_creating_needs_the_model(open_text: Connect, sqlite: Any) -> None:
-    conn = open_text()
+    conn = open_text(":memory:")
     with pytest.raises(
         sqlite.OperationalError, match=r"model 'wrods' is not loaded\. Loaded: words"
     ):
@@ -272,7 +252,7 @@ def test_creating_needs_the_model(open_text: Connect, sqlite: Any) -> None:
 
 @pytest.fixture
 def articles(open_text: Connect) -> Any:
-    conn = open_text()
+    conn = open_text(":memory:")
     conn.execute("CREATE TABLE articles(id INTEGER PRIMARY KEY, title TEXT, body TEXT, year)")
     conn.execute(
         "INSERT INTO articles VALUES (1, 'fox', 'quick and brown', 1), (2, 'turtle', NULL, 2), "
@@ -356,7 +336,7 @@ def test_renumbered_rows_are_not_mistaken_for_others(open_text: Connect, path: P
 def test_sources_that_cannot_be_embedded(
     open_text: Connect, sqlite: Any, create: str, message: str
 ) -> None:
-    conn = open_text()
+    conn = open_text(":memory:")
     conn.execute(create)
     with pytest.raises(sqlite.OperationalError, match=message):
         conn.execute(
@@ -365,7 +345,7 @@ def test_sources_that_cannot_be_embedded(
 
 
 def test_odd_names_of_source_and_columns(open_text: Connect) -> None:
-    conn = open_text()
+    conn = open_text(":memory:")
     conn.execute(
         'CREATE TABLE "my ""docs"""("row id" INTEGER PRIMARY KEY, rowid TEXT, "the text" TEXT)'
     )
