@@ -97,7 +97,7 @@ class DeferringTable(StoredTable):
             return True
         for table in vector_tables(self.db, self.storage.schema):
             if table.id == self.storage.id:
-                self.storage.table = table.name
+                self.storage.call(table.name)
                 return True
         return False
 

@@ -84,9 +84,8 @@ class Source(Protocol):
         """Raise where the statement is to stop."""
 
 
-Proposal: TypeAlias = "tuple[Packed, int]"
-"""What an index knows about a query: candidates, whose vectors must be read, and how many rows it
-knows besides those that changed."""
+Candidates: TypeAlias = "tuple[Packed, int]"
+"""Ids whose vectors must be read, and how many rows the index knows besides those that changed."""
 
 
 class Index:
@@ -259,7 +258,7 @@ class Index:
 
     # ---- Searching ----
 
-    def propose(self, search: Search, changed: set[int]) -> Proposal | None:
+    def candidates(self, search: Search, changed: set[int]) -> Candidates | None:
         """Candidates among all ids but `changed`; None where each row must be looked at."""
         if len(self.refused) > MOST_REFUSED:
             return None

@@ -25,7 +25,7 @@ def rebuild(storage: Storage) -> None:
     else:
         storage.db.execute(f"DELETE FROM {nodes} WHERE id NOT IN (SELECT id FROM {vectors})")
         storage.db.execute(f"INSERT OR IGNORE INTO {nodes}(id) SELECT id FROM {vectors}")
-    storage.save([])
+    storage.edges.write([])
     storage.log(None)
 
 
@@ -79,13 +79,13 @@ def _log_problems(storage: Storage) -> Iterator[str]:
 
 def _saved_problems(storage: Storage, options: GraphOptions) -> Iterator[str]:
     try:
-        saved = storage.checked_saved(options)
+        saved = storage.edges.checked(storage.dimensions, options)
         position = storage.position()
         if saved is None or position is None or not storage.passed(saved.position):
             return  # in another history it is not used
         changes = storage.changes(saved.position.seq, position.seq)[1:]
         changed = {change.id for change in changes if change.id is not None}
         if all(change.id is not None for change in changes):
-            storage.restore(saved, options, changed)
+            storage.edges.restore(saved, options, changed)
     except ValueError as error:
         yield f"{storage.table}_edges holds no whole index: {error}"

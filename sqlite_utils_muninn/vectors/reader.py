@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Union
 
@@ -11,7 +10,7 @@ import numpy as np
 from . import _hnsw
 from .blob import FLOAT32, INT64, Ids
 from .engine import Search
-from .index import Index, Position, Proposal
+from .index import Candidates, Index, Position
 from .metric import NUMBERS, Distances
 from .shared import connection, shared_index
 
@@ -43,19 +42,15 @@ class Reader:
         self._metric = NUMBERS[options.metric]
         self._ranked: tuple[Ids, Packed, Packed] | None = None
 
-    def index(self) -> Index:
-        """The process-wide index of the table."""
-        return shared_index(self.storage, self.options)
-
     # ---- Searching ----
 
     def nearest(self, query: Packed, count: int, ef: int | None = None) -> Ranked:
         """The `count` nearest rows with exact distances, in order; ties go by rowid."""
         return self.find(Search(query, count, ef))
 
-    def among(self, query: Packed, allowed: Ids, count: int | None = None) -> Ranked:
-        """The nearest of some rows (sorted ids): exact."""
-        return self.find(Search(query, count, ids=allowed))
+    def among(self, query: Packed, ids: Ids) -> Ranked:
+        """Some rows (sorted ids), nearest first: exact."""
+        return self.find(Search(query, None, ids=ids))
 
     def find(self, search: Search) -> Ranked:
         """Rows with exact distances, in order; ties go by rowid.
@@ -79,7 +74,8 @@ class Reader:
         # What this connection has not committed must not reach an index that others use. A few
         # changes are looked up; after many, the transaction gets an index of its own.
         if transaction.index is None:
-            found = self._ask(self.index(), position, search, advance=False)
+            index = shared_index(self.storage, self.options)
+            found = self._ask(index, position, search, advance=False)
             if found is not None:
                 return found
             transaction.index = Index(self.storage.dimensions, self.options)
@@ -92,12 +88,12 @@ class Reader:
             changed = index.reach(self.storage, position, advance=advance)
             if changed is None or len(changed) > REREAD:
                 return None
-            proposal = index.propose(search, changed)
-        return self._judge(search, proposal, changed) if proposal else None
+            candidates = index.candidates(search, changed)
+        return self._judge(search, candidates, changed) if candidates else None
 
-    def _judge(self, search: Search, proposal: Proposal, changed: set[int]) -> Ranked | None:
+    def _judge(self, search: Search, candidates: Candidates, changed: set[int]) -> Ranked | None:
         """Rank candidates, and the rows that the index knows nothing of."""
-        ids, present = proposal
+        ids, present = candidates
         if len(ids) // 8 > max(SCATTERED, present // 3):
             return None
         found, vectors = self.storage.find(ids)
@@ -138,9 +134,9 @@ class Reader:
         """Nothing has been ranked."""
         self._ranked = None
 
-    def scan(self, query: Packed, count: int | None = None, beyond: float = -math.inf) -> Ranked:
-        """Like `find`, by looking at every vector in the file."""
-        return self._scan(Search(query, count, beyond=beyond))
+    def scan(self, query: Packed, count: int | None = None) -> Ranked:
+        """Like `nearest`, by looking at every vector in the file."""
+        return self._scan(Search(query, count))
 
     def _scan(self, search: Search) -> Ranked:
         parts = []

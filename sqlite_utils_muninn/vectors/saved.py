@@ -173,7 +173,7 @@ def restore(
     lost = np.array(sorted(changed), "<i8")
     graph = _read_links(saved, edges, options, len(lost))
     graph.core.snapshot_lose(lost.tobytes())
-    return Restored(graph, _make_copies(graph, edges.blocks(), saved.refused, lost))
+    return Restored(graph, _make_copies(graph, edges.vectors(), saved.refused, lost))
 
 
 def _read_links(saved: Saved, edges: Edges, options: GraphOptions, changed: int) -> Graph:
@@ -182,7 +182,7 @@ def _read_links(saved: Saved, edges: Edges, options: GraphOptions, changed: int)
     if head.size != size:
         raise ValueError("its pages have not the size that they should have")
     # Copies are made of vectors that are there: no memory for more of them.
-    if 4 * head.dimensions * (head.nodes - head.dead - changed) > edges.size():
+    if 4 * head.dimensions * (head.nodes - head.dead - changed) > edges.file_size():
         raise ValueError("it has more rows than the file has vectors")
     graph = Graph(head.dimensions, options, Shape(head.kind, head.unit, saved.centre))
     core = graph.core

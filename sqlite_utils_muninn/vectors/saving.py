@@ -14,15 +14,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..bridge import SQLError, quote
 from . import building, saved
 from . import index as index_module
-from .blob import FLOAT32
 from .index import Index
 from .options import RESERVED
-from .shared import connection, shared_index, transactions
+from .shared import connection, searched_index, shared_index, transactions
 from .storage import Storage
 from .tables import vector_tables
 
@@ -53,7 +50,7 @@ def keep_up(storage: Storage) -> None:
             return
         rows = saved.dump(index)
     if rows:
-        storage.save(rows)
+        storage.edges.write(rows)
         storage.prune_log()
         index.saved = position
 
@@ -80,7 +77,7 @@ def save_now(storage: Storage, options: GraphOptions) -> None:
         return
     index = _index_at(storage, options, position)
     if len(index) * index.dimensions <= index_module.SCANNED_FLOATS:
-        storage.save([])
+        storage.edges.write([])
         storage.prune(1)
         return
     left = 1
@@ -93,9 +90,9 @@ def save_now(storage: Storage, options: GraphOptions) -> None:
             time.sleep(building.PAUSE)
         storage.check()
     with index.hold(storage.check):
-        rows = None if storage.has_saved(index) else saved.dump(index)
+        rows = None if storage.edges.has(index) else saved.dump(index)
     if rows:
-        storage.save(rows)
+        storage.edges.write(rows)
         index.saved = position
     storage.prune(1)
 
@@ -120,16 +117,13 @@ def _is_due(storage: Storage) -> bool:
     rows = storage.count()
     if rows * storage.dimensions <= index_module.SCANNED_FLOATS:
         return False
-    since = storage.since_saved()
+    since = storage.edges.changes_since()
     return since is None or since > max(CHANGES, rows // SHARE)
 
 
 def _link_all(storage: Storage) -> None:
-    """Have the process's index brought up to date by a search, and wait until it is linked."""
-    probe = np.ones(storage.dimensions, FLOAT32).tobytes()
-    table = f"{quote(storage.schema)}.{quote(storage.table)}"
-    storage.db.execute(f"SELECT rowid FROM {table} WHERE vector MATCH ? AND k = 1", (probe,))
-    index = connection(storage.db).indexes.get((storage.schema, storage.id))
+    """Have the process's index brought up to date, and wait until it is linked."""
+    index = searched_index(storage)
     while index is not None and not building.wait(index, 0.2):
         storage.check()
 

@@ -1,7 +1,7 @@
 """Which index serves a table: one for a process, and one for a transaction that wrote much.
 
-The process's index lives as long as a connection that has searched it, and a while longer (kept.py)
-where others may come. That of a database in memory goes with its connection.
+The process's index lives as long as a connection that has searched it, and a while longer where
+others may come (recent.py). That of a database in memory goes with its connection.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..bridge import quote
+from .blob import FLOAT32
 from .index import Index
-from .kept import KEPT, Place, abandon
+from .recent import RECENT, Place, abandon
 
 if TYPE_CHECKING:
     from ..bridge import Database
@@ -41,7 +45,7 @@ def shared_index(storage: Storage, options: GraphOptions) -> Index:
     else:
         place = known.places.get(mine)
     if place is not None:
-        KEPT.use(index, place)
+        RECENT.use(index, place)
     return index
 
 
@@ -56,11 +60,19 @@ def _of_process(place: Place | None, storage: Storage, options: GraphOptions) ->
     return index
 
 
+def searched_index(storage: Storage) -> Index | None:
+    """The process's index, brought up to date by a search; None where the log is damaged."""
+    probe = np.ones(storage.dimensions, FLOAT32).tobytes()
+    table = f"{quote(storage.schema)}.{quote(storage.table)}"
+    storage.db.execute(f"SELECT rowid FROM {table} WHERE vector MATCH ? AND k = 1", (probe,))
+    return connection(storage.db).indexes.get((storage.schema, storage.id))
+
+
 def forget(db: Database, key: tuple[str, str]) -> None:
     """A connection drops a table."""
     index = connection(db).indexes.pop(key, None)
     if index is not None:
-        KEPT.drop(index)
+        RECENT.drop(index)
 
 
 def _fits(index: Index, storage: Storage, options: GraphOptions) -> bool:
@@ -107,7 +119,7 @@ def _forget() -> None:
     global _lock, _process
     _lock, _process = threading.Lock(), object()
     _indexes.clear()
-    KEPT.after_fork()
+    RECENT.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import Declaration, Module, Parameter, VirtualTable
-from .kept import KEPT
 from .options import INDEX, TEXT, TEXT_SHADOW
+from .recent import RECENT
 from .writable import Deferring, Writable
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ def _index_module(host: Host) -> Module:
     def create(*arguments: Any) -> VirtualTable:
         from .table import HnswIndex
 
-        KEPT.limit = host.index_cache
+        RECENT.limit = host.index_cache
         return HnswIndex.create(*arguments)
 
     def connect(*arguments: Any) -> VirtualTable:
         from .table import HnswIndex
 
-        KEPT.limit = host.index_cache
+        RECENT.limit = host.index_cache
         return HnswIndex(*arguments)
 
     return Module(
@@ -96,13 +96,13 @@ def text_module(host: Host, find: Lookup | None) -> Module:
     def create(*given: Any) -> VirtualTable:
         from .text import HnswText
 
-        KEPT.limit = host.index_cache
+        RECENT.limit = host.index_cache
         return HnswText.create(*arguments(*given))
 
     def connect(*given: Any) -> VirtualTable:
         from .text import HnswText
 
-        KEPT.limit = host.index_cache
+        RECENT.limit = host.index_cache
         return HnswText(*arguments(*given))
 
     return Module(

@@ -15,7 +15,7 @@ from .index import SCANNED_FLOATS
 from .options import TEXT
 from .pending import Watch
 from .reader import Reader
-from .shared import connection
+from .shared import searched_index
 from .source import describe
 from .storage import Storage
 
@@ -74,7 +74,7 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
         difference, is_searched = waiting(db, table), True
     except ValueError:  # the source is gone
         difference, is_searched = None, False
-    index = _index(db, storage) if is_searched else None
+    index = _index(storage) if is_searched else None
     recall = (
         _recall(Reader(storage, index.options), index, sample)
         if index is not None and sample
@@ -92,7 +92,7 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
         GRAPH if vectors * table.dimensions > SCANNED_FLOATS else SCAN,
         index.bytes if index is not None else None,
         storage.db.execute(f"SELECT count(*) FROM {storage.name('log')}")[0][0],
-        storage.since_saved(),
+        storage.edges.changes_since(),
         _truncated(storage) if table.kind == TEXT else None,
         difference.todo if difference else None,
         len(difference.left_out) if difference else None,
@@ -135,12 +135,9 @@ def condition(db: Database, table: VectorTable) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def _index(db: Database, storage: Storage) -> Index:
-    """The table's index in this process, brought up to date by a search."""
-    probe = np.ones(storage.dimensions, dtype="<f4").tobytes()
-    table = f"{quote(storage.schema)}.{quote(storage.table)}"
-    db.execute(f"SELECT rowid FROM {table} WHERE vector MATCH ? AND k = 1", (probe,))
-    index = connection(db).indexes.get((storage.schema, storage.id))
+def _index(storage: Storage) -> Index:
+    """The table's index in this process."""
+    index = searched_index(storage)
     if index is None:  # no index stands anywhere in a log that has no end
         raise storage.damaged(f"{storage.table}_log cannot be read")
     return index

@@ -1,21 +1,16 @@
-"""The tables behind a vector table, and all SQL that reads and writes them.
+"""The rows of a vector table, its vectors and its log: all SQL that reads and writes them.
 
-    v_config     key, value; `id` never changes, whatever the table is called
     v_nodes      one row for each row of v: its id and what else is kept beside the vector
     v_vectors    the vectors, float32, one row each
     v_log        (seq, id, tag), one row for each change, see index.py
-    v_edges      the saved index, see saved.py
 
 A search reads some ten vectors by id: at 384 dimensions two of them share a page of 4 kB, so each
-costs one page, 1.5 us, against 3.5 us in a sqlite-vec vec0 table, which keeps 8 or more in a blob
-of several pages. Whatever is read is checked: the file may come from anywhere.
+costs one page, 1.5 us. Whatever is read is checked: the file may come from anywhere.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,29 +18,22 @@ import numpy as np
 from ..bridge import Database, SQLError, quote
 from .blob import FLOAT32, INT64, Ids, Matrix
 from .edges import Edges
-from .index import Change, Position, followed
-from .options import MOST_DIMENSIONS, TEXT
-from .saved import claim, read_head, restore
+from .index import Change, Position
+from .shadow import CONSTRAINT, ShadowTables
 from .shared import Transaction, transactions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from .index import Index
     from .options import Column, GraphOptions
     from .saved import Restored, Saved
-
-FORMAT = "2"
 
 BLOCK = 2_048  # vectors read at a time: between them a statement can be interrupted
 LOG_KEPT = 8192  # log rows kept for other connections to follow; who is further behind reloads
 PRUNED_EVERY = 512
 
-# SQLITE_INTERRUPT, SQLITE_CONSTRAINT, SQLITE_CORRUPT_VTAB
-INTERRUPT, CONSTRAINT, CORRUPT = 9, 19, 267
 
-
-class Storage:
+class Storage(ShadowTables):
     """One vector table's tables on one connection.
 
     It holds nothing of their content, but for the end of the log, with the data version that it
@@ -55,116 +43,22 @@ class Storage:
     def __init__(
         self, db: Database, schema: str, table: str, owner: str, dimensions: int | None = None
     ) -> None:
-        self.texts = owner == TEXT  # rows have a hash, and none is a row without a vector
-        self.db = db
-        self.schema = schema
-        self.table = table
-        self.owner = owner
-        self._dimensions = dimensions
-        self._id: str | None = None
-        self._named: str | None = None
-        self._last = self._one = ""
+        super().__init__(db, schema, table, owner, dimensions)
         self._position: Position | None = None
         self._version: int | None = None
         self.last_seq = 0
         """The last log row that was written."""
 
-    # ---- Names ----
-
-    def name(self, suffix: str) -> str:
-        """Quoted name of a shadow table."""
-        return f"{quote(self.schema)}.{quote(f'{self.table}_{suffix}')}"
-
-    @property
-    def id(self) -> str:
-        """What names the shared index. Read once, it cannot change."""
-        if self._id is None:
-            self._id = self.check_config(self.config())
-        return self._id
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector: what the CREATE statement says, else what the config does."""
-        if self._dimensions is None:
-            size = self.config().get("dimensions")
-            if not isinstance(size, int) or not 0 < size <= MOST_DIMENSIONS:
-                raise self.damaged(f"{self.table}_config has no valid dimensions")
-            self._dimensions = size
-        return self._dimensions
-
-    @dimensions.setter
-    def dimensions(self, size: int) -> None:
-        self._dimensions = size
-
-    @property
-    def known_id(self) -> str | None:
-        """The id if it has been read, without a look at the file."""
-        return self._id
-
-    def check_config(self, config: Mapping[str, Any]) -> str:
-        """Return the id. Raises SQLError where this version of the program did not write that."""
-        id_ = config.get("id")
-        if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{16}", id_):
-            raise self.damaged(f"{self.table}_config has no valid id")
-        if config.get("format") != FORMAT:
-            raise SQLError(
-                f"{self.owner}: table {self.table!r} was made by another version of this program "
-                f"(format {config.get('format')!r}, not {FORMAT!r}): drop it and make it again",
-                CORRUPT,
-            )
-        return id_
-
-    def damaged(self, what: str) -> SQLError:
-        """The error for content that no version of this program writes."""
-        return SQLError(
-            f"{self.owner}: table {self.table!r} is damaged: {what}; "
-            f"INSERT INTO {quote(self.table)}({quote(self.table)}) VALUES ('rebuild') may mend it",
-            CORRUPT,
-        )
-
-    def duplicate(self) -> SQLError:
-        """Return the error for a rowid that is taken."""
-        return SQLError(f"UNIQUE constraint failed: {self.table}.rowid", CONSTRAINT)
-
-    # ---- Making and removing ----
+    def call(self, table: str) -> None:
+        """The table is called so now: the statements that every search needs are written."""
+        super().call(table)
+        self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
+        self._one = f"SELECT vector FROM {self.name('vectors')} WHERE id = ?"
 
     def create(self, config: dict[str, Any], columns: Sequence[Column]) -> None:
         """Make all tables."""
-        extra = "".join(f", {quote(c.name)} {c.type}" for c in columns)
-        for suffix, declared in {
-            "config": "key TEXT PRIMARY KEY, value",
-            "nodes": f"id INTEGER PRIMARY KEY{extra}",
-            "vectors": "id INTEGER PRIMARY KEY, vector BLOB",
-            "edges": "id INTEGER PRIMARY KEY, data BLOB",
-            "log": "seq INTEGER PRIMARY KEY, id INTEGER, tag INTEGER NOT NULL",
-        }.items():
-            self.db.execute(f"CREATE TABLE {self.name(suffix)}({declared})")
-        self._id = secrets.token_hex(8)
-        for key, value in {"format": FORMAT, "id": self._id, **config}.items():
-            self.set_config(key, value)
+        super().create(config, columns)
         self.log(None)
-
-    def drop(self, suffixes: Sequence[str]) -> None:
-        """Remove all tables, as far as they are there."""
-        for suffix in suffixes:
-            self.db.execute(f"DROP TABLE IF EXISTS {self.name(suffix)}")
-
-    def rename(self, table: str, suffixes: Sequence[str]) -> None:
-        """Follow the virtual table to its new name."""
-        for suffix in suffixes:
-            new = quote(f"{table}_{suffix}")
-            self.db.execute(f"ALTER TABLE {self.name(suffix)} RENAME TO {new}")
-        self.table = table
-
-    # ---- Config ----
-
-    def config(self) -> dict[str, Any]:
-        """All settings of the table."""
-        return dict(self.db.execute(f"SELECT key, value FROM {self.name('config')}"))
-
-    def set_config(self, key: str, value: Any) -> None:
-        """Write one setting."""
-        self.db.execute(f"REPLACE INTO {self.name('config')} VALUES (?, ?)", (key, value))
 
     # ---- The log ----
 
@@ -177,18 +71,10 @@ class Storage:
         return self._position
 
     def _read_position(self) -> Position | None:
-        if self._named != self.table:
-            self._name_statements()
         rows = self.db.execute(self._last)
         if not rows or not isinstance(rows[0][1], int):
             return None
         return Position(*rows[0])
-
-    def _name_statements(self) -> None:
-        """Write the statements that every search needs; the table may have been renamed."""
-        self._named = self.table
-        self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
-        self._one = f"SELECT vector FROM {self.name('vectors')} WHERE id = ?"
 
     def changes(self, first: int, last: int) -> list[Change]:
         """Log rows first..last, in order."""
@@ -217,12 +103,8 @@ class Storage:
     def prune_log(self) -> None:
         """Forget old log rows, but none that a saved index still needs."""
         position = self.position()
-        if position is None:
-            return
-        saved = claim(self._saved_head())
-        needed = position.seq - saved.seq + 1 if saved else 0
-        useless = saved is None or needed > followed(saved.nodes)
-        self.prune(LOG_KEPT if useless else max(LOG_KEPT, needed))
+        if position is not None:
+            self.prune(max(LOG_KEPT, self.edges.needed_log(position)))
 
     def prune(self, kept: int) -> None:
         """Forget all but the last `kept` log rows (at least one: it holds the position)."""
@@ -233,58 +115,29 @@ class Storage:
 
     # ---- The saved index ----
 
-    def save(self, rows: Sequence[bytes]) -> None:
-        """Write the saved index anew; no rows: there is none."""
-        self.db.execute(f"DELETE FROM {self.name('edges')}")
-        for number, row in enumerate(rows):
-            self.db.execute(f"INSERT INTO {self.name('edges')} VALUES (?, ?)", (number, row))
-
-    def has_saved(self, index: Index) -> bool:
-        """Whether the saved index is this one as it stands, and was seen to be whole."""
-        head, core = claim(self._saved_head()), index.graph.core
-        if head is None or index.position is None or index.saved != index.position:
-            return False
-        there = (head.seq, head.tag, head.nodes, head.linked)
-        return there == (*index.position, core.nodes, core.linked)
+    @property
+    def edges(self) -> Edges:
+        """Made when it is asked for: one that is kept would keep the connection alive."""
+        return Edges(self)
 
     def saved(self, dimensions: int, options: GraphOptions) -> Saved | None:
         """What the saved index says of itself, if there is one."""
-        head = self._saved_head()
-        try:
-            return None if head is None else read_head(head, dimensions, options)
-        except ValueError:  # the vectors are the truth
-            return None
-
-    def checked_saved(self, options: GraphOptions) -> Saved | None:
-        """The same; None: there is none. Raises ValueError where it is damaged."""
-        (count,) = self.db.execute(f"SELECT count(*) FROM {self.name('edges')}")[0]
-        return read_head(self._saved_head(), self.dimensions, options) if count else None
+        return self.edges.saved(dimensions, options)
 
     def restore(self, saved: Saved, options: GraphOptions, changed: Collection[int]) -> Restored:
         """The saved index without some rows. Raises ValueError where it cannot be believed."""
-        return restore(saved, Edges(self), options, changed)
-
-    def since_saved(self) -> int | None:
-        """Changes since the index was saved; None: it is not, or not in this history."""
-        head, position = claim(self._saved_head()), self.position()
-        if head is None or position is None or not self.passed(Position(head.seq, head.tag)):
-            return None
-        return position.seq - head.seq
-
-    def _saved_head(self) -> object:
-        rows = self.db.execute(f"SELECT data FROM {self.name('edges')} WHERE id = 0")
-        return rows[0][0] if rows else None
-
-    @property
-    def is_analyzed(self) -> bool:
-        """Whether ANALYZE was run: SQLite knows how large tables are, and what indexes leave."""
-        return self.db.has_table(self.schema, "sqlite_stat1")
+        return self.edges.restore(saved, options, changed)
 
     # ---- Reading ----
 
     def check(self) -> None:
         """Raise where the statement is to stop."""
         self.db.check()
+
+    @property
+    def is_analyzed(self) -> bool:
+        """Whether ANALYZE was run: SQLite knows how large tables are, and what indexes leave."""
+        return self.db.has_table(self.schema, "sqlite_stat1")
 
     def count(self) -> int:
         """Number of rows."""
@@ -307,8 +160,6 @@ class Storage:
 
     def find(self, ids: bytes) -> tuple[bytes, bytes]:
         """The same, ids as int64 and vectors as float32 one behind the other."""
-        if self._named != self.table:
-            self._name_statements()
         try:
             return self.db.read_blobs(self._one, ids, self.dimensions * FLOAT32.itemsize)
         except TypeError:

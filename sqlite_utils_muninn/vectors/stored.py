@@ -11,12 +11,13 @@ import numpy as np
 from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
 from . import maintenance, saving
 from .blob import Ids, Matrix, Packed, vector
-from .looking import Looks
+from .lookups import Lookups
 from .options import SHADOW
 from .reader import Answer, Ranked, Reader
 from .request import BOUNDS, condition, request, rowids
+from .shadow import CORRUPT
 from .shared import Transaction, forget, transactions
-from .storage import CORRUPT, Storage
+from .storage import Storage
 from .writable import Writable
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 SCANNED = 256  # rows of a full scan read at a time
 # What a join without k costs, in SQLite's unit, a row looked at: the distances of 500 rows take as
 # long as to go through the nearest until 10 of those 500 have come (100,000 rows of 384).
-STREAM, STREAMED, LOOK = 20_000.0, 1_000, 40.0
+STREAM, STREAMED, LOOKUP = 20_000.0, 1_000, 40.0
 # Without ANALYZE, SQLite takes every index for one that leaves ten rows, be it half of all. Then
 # the stream is better, which is slow at worst where one row qualifies; not where it is sure of one.
-LOOK_UNSURE = 4_500.0
+LOOKUP_UNSURE = 4_500.0
 
 
 class StoredTable(Writable):
@@ -40,7 +41,7 @@ class StoredTable(Writable):
     owner: str  # the module's name: how error texts begin
     shadow: tuple[str, ...] = SHADOW
     metadata: tuple[Column, ...] = ()
-    can_look = True
+    can_look_up = True
     """Whether a row is found wherever it has a vector: a join may ask for it by its rowid."""
 
     def __init__(
@@ -50,7 +51,7 @@ class StoredTable(Writable):
         self.options = options
         self.storage = Storage(db, schema, table, self.owner, dimensions)
         self.reader = Reader(self.storage, options)
-        self.looks = Looks(self.reader)
+        self.lookups = Lookups(self.reader)
 
     def declare(
         self, columns: Sequence[tuple[str, str]], hidden: Sequence[tuple[str, str]]
@@ -72,9 +73,9 @@ class StoredTable(Writable):
     def plans_for(self, searched: Sequence[str], more: Sequence[str] = ()) -> list[Plan]:
         """The plans of a table: a search on any of some columns, rows by rowid, all rows."""
         by_id = (("rowid", "ASC"),)
-        look = LOOK if self.storage.is_analyzed else LOOK_UNSURE
+        lookup = LOOKUP if self.storage.is_analyzed else LOOKUP_UNSURE
         return [
-            *(plan for column in searched for plan in _searches(column, more, look)),
+            *(plan for column in searched for plan in _searches(column, more, lookup)),
             Plan("rowids", ("rowid in",), order=by_id, cost=20.0, rows=10),
             Plan("rowid", ("rowid =",), order=by_id, cost=5.0, rows=1, unique=True),
             Plan("all", order=by_id, cost=1e6, rows=100_000),
@@ -86,9 +87,9 @@ class StoredTable(Writable):
         """Answer a statement."""
         if query.plan.endswith(" match"):
             if "rowid =" in query.constraints and "k =" not in query.constraints:
-                return self._look(query)
-            if self.looks.given:
-                self.looks.forget()
+                return self._look_up(query)
+            if self.lookups.given:
+                self.lookups.forget()
             return self._search(query, self.probe(query))
         if query.plan == "rowid":
             return self._listed(rowids([query.constraints["rowid ="]]), query)
@@ -96,19 +97,19 @@ class StoredTable(Writable):
             return self._listed(rowids(query.constraints["rowid in"]), query)
         return self._all(query)
 
-    def _look(self, query: Query) -> Rows | Iterator[Rows]:
+    def _look_up(self, query: Query) -> Rows | Iterator[Rows]:
         """One row with its distance, of the many that a join may ask for."""
         wanted = self.asked(query)
-        probe = self.looks.probe(wanted)
+        probe = self.lookups.probe(wanted)
         if probe is None:
             probe = self.probe(query)
             if probe is None:
                 return iter(())
-            self.looks.begin(wanted, probe)
+            self.lookups.begin(wanted, probe)
         id_ = query.constraints["rowid ="]
-        if not self.can_look or len(query.constraints) > 2 or not isinstance(id_, int):
+        if not self.can_look_up or len(query.constraints) > 2 or not isinstance(id_, int):
             return self._search(query, probe)
-        return self.rows(*self.looks.find(id_), query)
+        return self.rows(*self.lookups.find(id_), query)
 
     def asked(self, query: Query) -> tuple[object, ...]:
         """What the vector that is searched for depends on."""
@@ -120,8 +121,7 @@ class StoredTable(Writable):
             return iter(())
         answer = self.answers(search, query)
         if isinstance(answer, tuple):
-            ranked = answer if search.within == math.inf else _near_enough(answer, search.within)
-            return self.rows(*ranked, query)
+            return self.rows(*_near_enough(answer, search.within), query)
         return self._streamed(answer, search.within, query)
 
     def _streamed(self, answer: Iterator[Ranked], within: float, query: Query) -> Iterator[Rows]:
@@ -279,11 +279,9 @@ class StoredTable(Writable):
         """Run 'optimize', 'rebuild' or 'integrity-check'."""
         if command == "optimize":
             saving.save_now(self.storage, self.options)
-            self.storage.prune(1)
         elif command == "rebuild":
             maintenance.rebuild(self.storage)
             saving.save_now(self.storage, self.options)
-            self.storage.prune(1)
         elif command == "integrity-check":
             problem = self.integrity()
             if problem:
@@ -344,7 +342,7 @@ class StoredTable(Writable):
         self.storage.drop(self.shadow)
 
 
-def _searches(column: str, more: Sequence[str], look: float) -> list[Plan]:
+def _searches(column: str, more: Sequence[str], lookup: float) -> list[Plan]:
     """The plans of a search: the first that fits is taken.
 
     `rowid = 5`, which is what SQLite makes of `rowid IN (5)`, and conditions on metadata narrow a
@@ -369,7 +367,7 @@ def _searches(column: str, more: Sequence[str], look: float) -> list[Plan]:
     return [
         *(plan(narrowed, cost=50.0, rows=10) for narrowed in lists),
         plan("k =", "rowid =", cost=1e12, rows=10),
-        plan("rowid =", cost=look, rows=1),
+        plan("rowid =", cost=lookup, rows=1),
         *(plan(narrowed, cost=1e12, rows=10) for narrowed in others[1:]),
         plan("k =", cost=50.0, rows=10),
         plan(cost=STREAM, rows=STREAMED),

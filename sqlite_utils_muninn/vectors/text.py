@@ -42,7 +42,7 @@ class HnswText(TextRows):
         if self.best:
             hidden.append(("chunk", "TEXT"))
         # A row is found by the text that it has: whether the vector is of that is asked, too.
-        self.can_look = self.best is None and options.content is None
+        self.can_look_up = self.best is None and options.content is None
         self.computed = tuple(name for name, _ in hidden)
         self.declare(
             [("content", "TEXT"), ("distance", "REAL"), *((c.name, c.type) for c in self.metadata)],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sqlite_utils_muninn.vectors import building, index, shared
-from sqlite_utils_muninn.vectors.kept import KEPT
+from sqlite_utils_muninn.vectors.recent import RECENT
 
 from .conftest import open_connection, sqlite_module
 
@@ -55,7 +55,7 @@ def shared_index() -> index.Index:
 
 @pytest.fixture(autouse=True)
 def _no_index_left() -> None:
-    KEPT.forget()
+    RECENT.forget()
     gc.collect()
     shared._indexes.clear()
 

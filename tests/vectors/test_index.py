@@ -69,7 +69,7 @@ def nearest(index: Index, history: History, at: float, *, advance: bool) -> list
         changed = index.reach(history, history.position, advance=advance)
         if changed is None:
             return None
-        found = index.propose(Search(query.tobytes(), 3), changed)
+        found = index.candidates(Search(query.tobytes(), 3), changed)
     assert found is not None
     ids = np.frombuffer(found[0], "<i8").tolist()
     assert not changed & set(ids)

@@ -10,7 +10,7 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors import building, looking, shared
+from sqlite_utils_muninn.vectors import building, lookups, shared
 from sqlite_utils_muninn.vectors.reader import Reader
 from sqlite_utils_muninn.vectors.sql import text_module
 
@@ -172,8 +172,8 @@ LOOK = "SELECT docs.id, v.distance FROM docs CROSS JOIN v ON v.rowid = docs.id W
 def looked(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A join asks for many rows, and for few."""
     if request.param == "all at once":
-        monkeypatch.setattr(looking, "FEW", 3)
-        monkeypatch.setattr(looking, "SHARE", 1_000_000)
+        monkeypatch.setattr(lookups, "FEW", 3)
+        monkeypatch.setattr(lookups, "SHARE", 1_000_000)
 
 
 def small(connect: Connect) -> Any:
@@ -236,8 +236,8 @@ def test_rows_are_as_the_statement_sees_them(connect: Connect) -> None:
 def test_a_writer_meanwhile_does_not_have_all_ranked_for_each_row(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looking, "FEW", 3)
-    monkeypatch.setattr(looking, "SHARE", 1_000_000)
+    monkeypatch.setattr(lookups, "FEW", 3)
+    monkeypatch.setattr(lookups, "SHARE", 1_000_000)
     conn = small(connect)
     scans = []
     scan = Reader.scan

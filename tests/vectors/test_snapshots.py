@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from sqlite_utils_muninn.bridge import quote
-from sqlite_utils_muninn.vectors import building, index, looking, reader, saving, storage
+from sqlite_utils_muninn.vectors import building, index, lookups, reader, saving, storage
 
 from .conftest import open_connection
 
@@ -407,8 +407,8 @@ def limits(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             (reader, "BATCH", 4),
             (reader, "REREAD", 5),
             (reader, "PICKED", 3),
-            (looking, "FEW", 2),
-            (looking, "SHARE", 10),
+            (lookups, "FEW", 2),
+            (lookups, "SHARE", 10),
         ):
             monkeypatch.setattr(module, name, value)
 

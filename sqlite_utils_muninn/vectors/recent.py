@@ -60,7 +60,7 @@ class _Use(NamedTuple):
     when: float
 
 
-class Kept:
+class Recent:
     """The indexes that are kept, and the thread that lets them go."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Kept:
             self._uses.pop(index, None)
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._watch, name="muninn-kept", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="muninn-recent", daemon=True)
         try:
             self._thread.start()
         except RuntimeError:  # no more threads here, or the interpreter ends
@@ -124,4 +124,4 @@ class Kept:
                         del self._uses[index]
 
 
-KEPT = Kept()
+RECENT = Recent()

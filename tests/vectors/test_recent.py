@@ -16,8 +16,8 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors import index, kept, shared
-from sqlite_utils_muninn.vectors.kept import KEPT
+from sqlite_utils_muninn.vectors import index, recent, shared
+from sqlite_utils_muninn.vectors.recent import RECENT
 from sqlite_utils_muninn.vectors.sql import surface
 
 from .conftest import open_connection
@@ -33,14 +33,14 @@ SEARCH = "SELECT rowid FROM v WHERE vector MATCH '[0, 1]' AND k = 3"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Seconds are hundredths, and nothing is left over."""
-    KEPT.forget()
+    RECENT.forget()
     gc.collect()
-    monkeypatch.setattr(kept, "TICK", 0.02)
-    monkeypatch.setattr(kept, "NOTED", 0.0)
-    limit = KEPT.limit
+    monkeypatch.setattr(recent, "TICK", 0.02)
+    monkeypatch.setattr(recent, "NOTED", 0.0)
+    limit = RECENT.limit
     yield
-    KEPT.limit = limit
-    KEPT.forget()
+    RECENT.limit = limit
+    RECENT.forget()
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def is_gone(reference: weakref.ref[Any], seconds: float = 10) -> bool:
 
 
 def watcher() -> threading.Thread | None:
-    return KEPT._thread
+    return RECENT._thread
 
 
 def test_a_connection_for_each_request_loads_the_index_once(file: Path, loads: list[int]) -> None:
@@ -102,7 +102,7 @@ def test_a_connection_for_each_request_loads_the_index_once(file: Path, loads: l
 def test_an_index_that_is_not_used_goes_and_its_watcher_ends(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "SECONDS", 0.2)
+    monkeypatch.setattr(recent, "SECONDS", 0.2)
     _, used = search(file)
     assert used() is not None
     first = watcher()
@@ -119,7 +119,7 @@ def test_an_index_that_is_not_used_goes_and_its_watcher_ends(
 
 
 def test_a_search_begins_the_time_anew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "SECONDS", 1.0)
+    monkeypatch.setattr(recent, "SECONDS", 1.0)
     conn = open_connection(file)
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
@@ -134,7 +134,7 @@ def test_a_search_begins_the_time_anew(file: Path, monkeypatch: pytest.MonkeyPat
 def test_a_connection_keeps_its_index_however_long_it_waits(
     file: Path, monkeypatch: pytest.MonkeyPatch, loads: list[int]
 ) -> None:
-    monkeypatch.setattr(kept, "SECONDS", 0.05)
+    monkeypatch.setattr(recent, "SECONDS", 0.05)
     conn = open_connection(file)
     conn.execute(SEARCH).fetchall()
     first = watcher()
@@ -196,7 +196,7 @@ def test_no_more_is_kept_than_the_host_allows(tmp_path: Path) -> None:
     sizes = [kept_one.bytes for reference in used if (kept_one := reference())]
     assert len(sizes) == 3
     assert min(sizes) > 10_000
-    KEPT.limit = sizes[2] + sizes[1] // 2
+    RECENT.limit = sizes[2] + sizes[1] // 2
     assert is_gone(used[0])
     assert is_gone(used[1])
     assert used[2]() is not None
@@ -217,7 +217,7 @@ def test_a_host_may_allow_none(file: Path) -> None:
 FORKED = """
 import os, sys
 from tests.vectors.conftest import open_connection
-from sqlite_utils_muninn.vectors.kept import KEPT
+from sqlite_utils_muninn.vectors.recent import RECENT
 
 def search():
     conn = open_connection(sys.argv[1])
@@ -226,13 +226,13 @@ def search():
     return found
 
 search()
-assert KEPT._uses and KEPT._thread.is_alive()
-with KEPT._lock:  # as another thread may hold it
+assert RECENT._uses and RECENT._thread.is_alive()
+with RECENT._lock:  # as another thread may hold it
     child = os.fork()
     if not child:
-        assert not KEPT._uses
+        assert not RECENT._uses
         assert search() == [(0,)]
-        assert KEPT._uses and KEPT._thread.is_alive()
+        assert RECENT._uses and RECENT._thread.is_alive()
         os._exit(0)
 code = os.waitpid(child, 0)[1]
 print("ends", flush=True)

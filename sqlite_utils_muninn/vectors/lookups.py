@@ -1,4 +1,4 @@
-"""Distances of rows that a join asks for one by one: SQLite began with the other table."""
+"""Rows that a join looks up one by one: SQLite began with the other table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SHARE, FEW = 20, 256
 
 
-class Looks:
-    """What has been asked about one probe. Whatever is kept is of the snapshot that asks."""
+class Lookups:
+    """What has been looked up for one probe. Whatever is kept is of the snapshot that asks."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
