@@ -118,7 +118,7 @@ static PyObject *window_object(const Window *window)
     return PyLong_FromLongLong(window->limit + (offset < room ? offset : room));
 }
 
-static int read_window(Window *window, sqlite_api api, int kind, sqlite3_value *value)
+static void read_window(Window *window, sqlite_api api, int kind, sqlite3_value *value)
 {
     if (SQ(api, value_type)(value) == SQLITE_INTEGER) {
         if (kind == ARGUMENT_LIMIT) {
@@ -127,7 +127,6 @@ static int read_window(Window *window, sqlite_api api, int kind, sqlite3_value *
             window->offset = SQ(api, value_int64)(value);
         }
     }
-    return 0;
 }
 
 /* One statement may call a function with several sets of arguments, joined by OR; SQLite then drops

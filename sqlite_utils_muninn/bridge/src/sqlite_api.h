@@ -35,9 +35,7 @@ enum {
     SQLITE_ERROR = 1,
     SQLITE_LOCKED = 6,
     SQLITE_NOMEM = 7,
-    SQLITE_READONLY = 8,
     SQLITE_INTERRUPT = 9,
-    SQLITE_CORRUPT = 11,
     SQLITE_SCHEMA = 17,
     SQLITE_CONSTRAINT = 19,
     SQLITE_MISUSE = 21,
@@ -179,7 +177,6 @@ struct sqlite3_module {
     R(119, int, create_module_v2,                                                                 \
       (sqlite3 *, const char *, const sqlite3_module *, void *, sqlite_destructor))               \
     R(127, int, file_control, (sqlite3 *, const char *, int, void *))                             \
-    R(137, void, result_error_nomem, (sqlite3_context *))                                         \
     R(146, void, result_error_code, (sqlite3_context *, int))                                     \
     R(162, int, create_function_v2,                                                               \
       (sqlite3 *, const char *, int, int, void *, sqlite_function, sqlite_function,               \
@@ -218,10 +215,8 @@ SQLITE_ROUTINES(SQLITE_DECLARE_ROUTINE)
 
 #define SQLITE_LEAST_VERSION 3038000
 #define SQLITE_VERSION_WITH_IS_INTERRUPTED 3041000
-#define SQLITE_VERSION_WITH_RESULT_SUBTYPE 3045000
 
 enum {
-    SQLITE_DETERMINISTIC = 0x000000800,
     SQLITE_DIRECTONLY = 0x000080000,
     SQLITE_INNOCUOUS = 0x000200000,
     SQLITE_RESULT_SUBTYPE = 0x001000000,

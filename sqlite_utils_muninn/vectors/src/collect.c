@@ -225,7 +225,7 @@ int collector_finish(Collector *collector)
 void collect_from_scan(const Graph *graph, const Probe *probe, int32_t first, Collector *collector)
 {
     for (int32_t node = first; node < graph->count; node++) {
-        if (!graph->dead[node]) {
+        if (graph->states[node] == ALIVE) {
             collector_add(collector, distance(graph, probe, node), node);
         }
     }

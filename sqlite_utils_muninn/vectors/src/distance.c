@@ -61,12 +61,6 @@ bytes_vnni(const void *a, const void *b, int64_t stride)
 
 #define LANES 16
 
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
-
 INLINE float lanes_total(const float *sum)
 {
     float half[LANES / 2];

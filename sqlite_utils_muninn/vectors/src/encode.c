@@ -8,12 +8,6 @@
  * and four or eight at a time. */
 #define LANES 8
 
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
-
 static int fit(double square)
 {
     return square <= LONGEST * LONGEST; /* not for NaN either */

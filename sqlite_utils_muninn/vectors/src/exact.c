@@ -1,17 +1,7 @@
 /* Distances of the vectors themselves, in double precision, and the order that follows. */
 #include "hnsw.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define HAS_X86
-#endif
-
 #define LANES 8
-
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
 
 /* Eight sums side by side, in vectors: of loops over arrays GCC makes one addition at a time. */
 #if defined(__GNUC__)

@@ -25,10 +25,17 @@
 #define HAS_X86
 #endif
 
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
 enum { METRIC_L2, METRIC_PRODUCT, METRIC_COSINE };
 enum { CODES_BYTE, CODES_FLOAT };
 enum { NO_MEMORY = -1, TOO_MANY = -2, WRONG_SIZE = -3 };
-enum { ALIVE, DEAD, PASSED, WAITING, LOST, FOUND }; /* the last three: see restore.c */
+/* Of a node. PASSED: passed over in the search that runs; the last three: see restore.c */
+enum { ALIVE, DEAD, PASSED, WAITING, LOST, FOUND };
 
 #define MOST_LEVELS 16 /* above the ground, for the smallest m and 2**31 nodes */
 #define MOST_NODES ((int64_t)1 << 31) / 2
@@ -65,7 +72,7 @@ struct Graph {
     Block codes;
     Coarse *coarse;
     int64_t *ids;
-    uint8_t *dead; /* DEAD: removed; PASSED: passed over in the search that runs */
+    uint8_t *states;
     Coarse largest; /* the largest error and shift of any node */
     float largest_length;
 
@@ -190,9 +197,6 @@ Encode encoder_of(int kind, int is_avx2);
 float *encode_room(const Graph *graph);
 int encode(const Graph *graph, const float *vector, void *codes, Coarse *coarse, float *work);
 
-/* collect.c */
-float length_of(const Graph *graph, int32_t node);
-
 /* search.c */
 int32_t *neighbours(const Graph *graph, int32_t node, int level, int *most);
 int pool_start(Pool *pool, int64_t room);
@@ -201,6 +205,9 @@ void pool_again(Pool *pool);
 void search_level(const Graph *graph, const Probe *probe, int level, Pool *pool);
 int32_t descend(const Graph *graph, const Probe *probe, int level);
 int collect_from_graph(const Graph *graph, const Probe *probe, int64_t ef, Collector *collector);
+
+/* collect.c */
+float length_of(const Graph *graph, int32_t node);
 void collect_from_scan(const Graph *graph, const Probe *probe, int32_t first, Collector *collector);
 void collect_among(const Graph *graph, const Probe *probe, const int64_t *ids, int64_t count,
                    Collector *collector);

@@ -66,7 +66,7 @@ int graph_make_room(Graph *graph, int64_t count)
     room = room < 64 ? 64 : room;
     size_t bits = ((size_t)room + 63) / 64 * 8;
     if (grow(&graph->coarse, room, sizeof(Coarse)) < 0 ||
-        grow(&graph->ids, room, sizeof(int64_t)) < 0 || grow(&graph->dead, room, 1) < 0 ||
+        grow(&graph->ids, room, sizeof(int64_t)) < 0 || grow(&graph->states, room, 1) < 0 ||
         grow(&graph->ground, room * 2 * graph->m, sizeof(int32_t)) < 0 ||
         grow(&graph->upper_at, room, sizeof(int32_t)) < 0 ||
         block_make(&graph->visited, bits, 0) < 0 ||
@@ -93,7 +93,7 @@ void graph_end(Graph *graph)
     free(graph->centre);
     free(graph->coarse);
     free(graph->ids);
-    free(graph->dead);
+    free(graph->states);
     free(graph->ground);
     free(graph->upper_at);
     free(graph->upper);
@@ -134,7 +134,7 @@ int32_t node_in(const Graph *graph, int64_t id, int state)
     int64_t at = (int64_t)(mix((uint64_t)id) & (uint64_t)graph->place_mask);
     for (;; at = (at + 1) & graph->place_mask) {
         int32_t node = graph->places[at];
-        if (node == NOBODY || (graph->ids[node] == id && graph->dead[node] == state)) {
+        if (node == NOBODY || (graph->ids[node] == id && graph->states[node] == state)) {
             return node;
         }
     }
@@ -150,7 +150,7 @@ int node_pass(Graph *graph, int64_t id, int passed)
 {
     int32_t node = node_in(graph, id, passed ? ALIVE : PASSED);
     if (node != NOBODY) {
-        graph->dead[node] = passed ? PASSED : ALIVE;
+        graph->states[node] = passed ? PASSED : ALIVE;
     }
     return node != NOBODY;
 }
@@ -194,7 +194,7 @@ int places_make(Graph *graph, int64_t count)
     graph->places = places;
     graph->place_mask = size - 1;
     for (int32_t node = 0; node < graph->count; node++) {
-        if (!graph->dead[node]) {
+        if (graph->states[node] == ALIVE) {
             places_put(graph, node);
         }
     }

@@ -14,7 +14,7 @@ void restore_lose(Graph *graph, int64_t id)
 {
     int32_t node = node_in(graph, id, WAITING);
     if (node != NOBODY) {
-        graph->dead[node] = LOST;
+        graph->states[node] = LOST;
     }
 }
 
@@ -23,14 +23,14 @@ void restore_lose(Graph *graph, int64_t id)
 int restore_copy(Graph *graph, int64_t id, const float *vector, float *work, int32_t *next)
 {
     int32_t node = *next;
-    if (node >= graph->count || graph->ids[node] != id || graph->dead[node] != WAITING) {
+    if (node >= graph->count || graph->ids[node] != id || graph->states[node] != WAITING) {
         node = node_in(graph, id, WAITING);
     }
     if (node == NOBODY || !encode(graph, vector, graph->codes.bytes + node * graph->stride,
                                   &graph->coarse[node], work)) {
         return 0;
     }
-    graph->dead[node] = ALIVE;
+    graph->states[node] = ALIVE;
     note_largest(graph, node);
     *next = node + 1;
     return 1;
@@ -57,7 +57,7 @@ static int32_t neighbour_of(const Graph *graph, int32_t node, int own)
     int most;
     const int32_t *list = neighbours(graph, node, 0, &most);
     for (int i = 0; i < most && list[i] != NOBODY; i++) {
-        int state = graph->dead[list[i]];
+        int state = graph->states[list[i]];
         if (state == ALIVE || state == DEAD || (!own && state == FOUND)) {
             return list[i];
         }
@@ -70,7 +70,7 @@ static int32_t fill_lost(Graph *graph, int pass)
 {
     int32_t left = 0;
     for (int32_t node = 0; node < graph->count; node++) {
-        if (graph->dead[node] != LOST) {
+        if (graph->states[node] != LOST) {
             continue;
         }
         int32_t from = node < graph->linked ? neighbour_of(graph, node, pass == 0) : NOBODY;
@@ -82,7 +82,7 @@ static int32_t fill_lost(Graph *graph, int pass)
             left++;
             continue;
         }
-        graph->dead[node] = FOUND;
+        graph->states[node] = FOUND;
     }
     return left;
 }
@@ -92,8 +92,8 @@ int32_t restore_finish(Graph *graph)
 {
     int32_t missing = 0, left = 0;
     for (int32_t node = 0; node < graph->count; node++) {
-        missing += graph->dead[node] == WAITING;
-        left += graph->dead[node] == LOST;
+        missing += graph->states[node] == WAITING;
+        left += graph->states[node] == LOST;
     }
     if (missing > 0) {
         return missing;
@@ -103,8 +103,8 @@ int32_t restore_finish(Graph *graph)
         left = fill_lost(graph, pass);
     }
     for (int32_t node = 0; node < graph->count; node++) {
-        if (graph->dead[node] == FOUND) {
-            graph->dead[node] = DEAD;
+        if (graph->states[node] == FOUND) {
+            graph->states[node] = DEAD;
             graph->dead_count++;
         }
     }

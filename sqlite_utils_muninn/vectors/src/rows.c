@@ -23,7 +23,7 @@ static int add_rows(Graph *graph, const int64_t *ids, const float *vectors, Py_s
                              work);
         if (!refused[i]) {
             graph->ids[node] = id;
-            graph->dead[node] = 0;
+            graph->states[node] = ALIVE;
             note_largest(graph, node);
             graph->count++;
             places_put(graph, node);
@@ -42,7 +42,7 @@ PyObject *index_drop(PyObject *self, PyObject *given)
     }
     int32_t node = node_of(&index->graph, id);
     if (node != NOBODY) {
-        index->graph.dead[node] = 1;
+        index->graph.states[node] = DEAD;
         index->graph.dead_count++;
     }
     return PyBool_FromLong(node != NOBODY);
@@ -72,7 +72,7 @@ PyObject *index_ids(PyObject *self, PyObject *unused)
     }
     Py_ssize_t count = 0;
     for (int32_t node = 0; node < graph->count; node++) {
-        if (!graph->dead[node]) {
+        if (graph->states[node] == ALIVE) {
             ids[count++] = graph->ids[node];
         }
     }
@@ -170,12 +170,12 @@ static int copy_living(const Graph *from, Graph *to)
         result = places_make(to, living);
     }
     for (int32_t node = 0; node < from->count && result == 0; node++) {
-        if (!from->dead[node]) {
+        if (from->states[node] == ALIVE) {
             int32_t new = to->count++;
             memcpy(to->codes.bytes + new * to->stride, codes_of(from, node), (size_t)to->stride);
             to->coarse[new] = from->coarse[node];
             to->ids[new] = from->ids[node];
-            to->dead[new] = 0;
+            to->states[new] = ALIVE;
             note_largest(to, new);
             places_put(to, new);
         }

@@ -157,7 +157,7 @@ int collect_from_graph(const Graph *graph, const Probe *probe, int64_t ef, Colle
     search_level(graph, probe, 0, &pool);
     for (int32_t i = 0; i < pool.size; i++) {
         int32_t node = (int32_t)(pool.items[i].node & ~SEEN);
-        if (!graph->dead[node]) {
+        if (graph->states[node] == ALIVE) {
             collector_add(collector, pool.items[i].far, node);
         }
     }

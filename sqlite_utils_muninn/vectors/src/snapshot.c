@@ -22,7 +22,7 @@ static void spans_of(const Graph *graph, Span *spans)
     int64_t n = graph->count, list = (int64_t)graph->m * (int64_t)sizeof(int32_t);
     Span all[SPANS] = {
         {(unsigned char *)graph->ids, n * (int64_t)sizeof(int64_t)},
-        {(unsigned char *)graph->dead, n},
+        {(unsigned char *)graph->states, n},
         {(unsigned char *)graph->ground, graph->linked * 2 * list},
         {(unsigned char *)graph->upper, graph->upper_count * list},
     };
@@ -72,7 +72,7 @@ static void copy(const Graph *graph, Part part)
         copy_span(&part, spans[i].bytes, spans[i].size);
     }
     for (int32_t node = 0; node < graph->count && part.size > 0; node++) {
-        if (graph->dead[node] == DEAD) {
+        if (graph->states[node] == DEAD) {
             copy_span(&part, (unsigned char *)&graph->coarse[node], (int64_t)sizeof(Coarse));
             copy_span(&part, graph->codes.bytes + node * graph->stride, graph->stride);
         }
@@ -141,7 +141,7 @@ int snapshot_start(Graph *graph, const Outline *claim)
     graph->linked = (int32_t)claim->linked;
     graph->dead_count = (int32_t)claim->dead;
     if (graph->count > 0) {
-        memset(graph->dead, ALIVE, (size_t)graph->count);
+        memset(graph->states, ALIVE, (size_t)graph->count);
     }
     return 0;
 }
@@ -206,13 +206,13 @@ static int are_numbers(const Graph *graph)
 {
     int32_t dead = 0;
     for (int32_t node = 0; node < graph->count; node++) {
-        if (graph->dead[node] > DEAD) {
+        if (graph->states[node] > DEAD) {
             return 0;
         }
-        dead += graph->dead[node];
+        dead += graph->states[node];
     }
     for (int32_t node = 0; node < graph->count && dead == graph->dead_count; node++) {
-        if (graph->dead[node] && !is_copy(graph, node)) {
+        if (graph->states[node] == DEAD && !is_copy(graph, node)) {
             return 0;
         }
     }
@@ -223,11 +223,11 @@ static int are_numbers(const Graph *graph)
 static int are_distinct(Graph *graph)
 {
     for (int32_t node = 0; node < graph->count; node++) {
-        if (!graph->dead[node]) {
+        if (graph->states[node] == ALIVE) {
             if (node_in(graph, graph->ids[node], WAITING) != NOBODY) {
                 return 0;
             }
-            graph->dead[node] = WAITING;
+            graph->states[node] = WAITING;
             places_put(graph, node);
         }
     }
