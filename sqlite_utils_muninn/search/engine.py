@@ -83,6 +83,7 @@ class Search:
         nodes = list(chosen.bound.nodes)
         self.filters = filters(self.db, self.caller, nodes, self.options)
         loaded = self._network(chosen.bound)
+        self.is_walked = bool(chosen.bound.edges)
         pool = self._pool(nodes, loaded)
         scores = self._relevance(pool, nodes, loaded)
         ranked = self._ranked(nodes, loaded, pool, scores)
@@ -117,11 +118,12 @@ class Search:
     # ---- The graph ----
 
     def _network(self, bound: Bound) -> Loaded | None:
-        """The graph in memory, where the answer needs it."""
+        """The graph in memory, where the answer needs it: edges, or the other names of nodes."""
         options = self.options
         if not bound.edges:
             self.missing.append("there are no edges: ranked by the match alone")
-        if not options.expand_hops or not bound.edges:
+        has_aliases = options.names > 0 and any(table.aliases for table in bound.nodes)
+        if not options.expand_hops or not (bound.edges or has_aliases):
             return None
         CACHE.limit = self.host.graph_cache
         with self.stage("graph") as count:
@@ -246,7 +248,7 @@ class Search:
     ) -> ranking.Ranked:
         options = self.options
         order = ranking.Order(self.db, nodes, self.filters, options, self.check)
-        if loaded is None or not len(pool):
+        if loaded is None or not self.is_walked or not len(pool):
             return self._unlike(nodes, order.alone(pool, scores))
         spread = Spread(options.damping, options.expand_hops, options.hub_cap)
         with Walk(loaded.network, loaded.weights, spread, self.work) as walk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,3 +122,15 @@ def test_a_name_is_said_as_it_stands_in_the_query(nicknamed: Any, query: str, sa
     nicknamed.execute("UPDATE objects SET code = 'G00' || id || '.001'")
     row = search(nicknamed, query, graph=graph("aliases", "code")).rows[0]
     assert row.via.sentence() == f"is named in the query ({said}), seed rank 1"
+
+
+def test_without_edges_nodes_have_their_other_names_all_the_same(nicknamed: Any) -> None:
+    """The fault: aliases counted only where there are edges, and to whom edges are private."""
+    alone = replace(graph("aliases"), edges=())
+    answer = search(nicknamed, QUERY, graph=alone)
+    assert [row.label for row in answer.rows] == ["APT29"]
+    sentence = answer.rows[0].via.sentence()
+    assert sentence == "is named in the query (Midnight Blizzard), seed rank 1"
+    assert search(nicknamed, QUERY, graph=alone, names=0).rows == []
+    private = search(nicknamed, QUERY, graph=graph("aliases"), visible=["objects", "objects_fts"])
+    assert private.rows == answer.rows
