@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..bridge import quote
 from .options import LEAST_TOKENS, MOST_DIMENSIONS, TEXT, Cutting
 from .passages import Made
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..bridge import Database
     from ..settings import Host
     from .blob import Matrix
+    from .tables import VectorTable
 
 _STATE = "vectors.models"
 
@@ -113,6 +115,12 @@ class Fingerprint:
             "document_prefix": self.document_prefix,
             "dimensions": self.dimensions,
         }
+
+
+def fingerprint_of(conn: Any, table: VectorTable) -> Fingerprint:
+    """What a text table remembers of its model. Raises ValueError where it does not say."""
+    config = f"{quote(table.schema)}.{quote(table.name + '_config')}"
+    return Fingerprint.read(dict(list(conn.execute(f"SELECT key, value FROM {config}"))))
 
 
 @dataclass(frozen=True)

@@ -297,7 +297,7 @@ def _read(source: Source, dimensions: int, options: GraphOptions) -> tuple[Graph
     graph, refused = _read_as(source, dimensions, options, None)
     if len(graph) * dimensions > SCANNED_FLOATS and _is_too_coarse(source, graph):
         graph, refused = _read_as(source, dimensions, options, FLOATS)
-    # A damaged table may hold an id twice.
+    # A damaged file may hold an id twice.
     return graph, {id_ for id_ in refused if id_ not in graph}
 
 

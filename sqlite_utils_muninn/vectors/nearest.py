@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bridge import quote
 from . import embedder
-from .embedder import Fingerprint, Models
+from .embedder import Models, fingerprint_of
 from .similar import matches
 
 if TYPE_CHECKING:
     from ..bridge import Database
     from ..settings import Host
+    from .embedder import Fingerprint
     from .similar import Match
     from .tables import VectorTable
 
-
-def fingerprint_of(conn: Any, table: VectorTable) -> Fingerprint:
-    """What a text table remembers of its model. Raises ValueError where it does not say."""
-    config = f"{quote(table.schema)}.{quote(table.name + '_config')}"
-    return Fingerprint.read(dict(list(conn.execute(f"SELECT key, value FROM {config}"))))
+__all__ = ["fingerprint_of", "nearest", "query_vector"]
 
 
 def query_vector(db: Database, host: Host, table: str, mark: Fingerprint, query: str) -> bytes:

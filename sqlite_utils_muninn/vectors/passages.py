@@ -125,7 +125,7 @@ class Passages(Whole):
     def delete(self, id_: int) -> None:
         """Remove a row."""
         self._drop_passages(id_)
-        self.storage.db.execute(f"DELETE FROM {self.storage.name('nodes')} WHERE id = ?", (id_,))
+        self.storage.delete_node(id_)
 
     def _drop_passages(self, row: int) -> None:
         for id_ in self.ids_of(np.array([row], np.int64)).tolist():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..bridge import attach, quote
 from ..settings import DEFAULT_MODEL
 from .difference import Difference, Embedded, everything, noted
-from .embedder import Embedder, Fingerprint, Models, remember
+from .embedder import Embedder, Fingerprint, Models, fingerprint_of, remember
 from .options import TEXT, Cutting
 from .own_texts import OwnPlan, compare
 from .pending import Watch
@@ -96,7 +96,7 @@ def plan(conn: Any, wish: Wish, models: Models) -> Plan | OwnPlan:
         if difference:
             made.replaces = there
         else:
-            kept = _kept_fingerprint(db, there)
+            kept = fingerprint_of(db, there)
             made.embedder = Embedder(model, kept, models.host, db.check)
     remember(db, model)
     made.difference = _compare(made, wish)
@@ -145,7 +145,7 @@ def _plan_own(db: Database, wish: Wish, own: VectorTable, models: Models) -> Own
         raise ValueError(f"{own.name!r} {found}; --force embeds everything anew")
     remember(db, model)
     if not found:
-        embedder = Embedder(model, _kept_fingerprint(db, own), models.host, db.check)
+        embedder = Embedder(model, fingerprint_of(db, own), models.host, db.check)
     made = OwnPlan(db, own, embedder, cutting, is_same=found is None)
     compare(made)
     return made
@@ -201,11 +201,6 @@ def _other_passages(there: VectorTable, wanted: Cutting | None) -> str | None:
         f"has a vector for each passage of {there.cutting.max_tokens} tokens, "
         f"{there.cutting.overlap} of them shared"
     )
-
-
-def _kept_fingerprint(db: Database, there: VectorTable) -> Fingerprint:
-    config = f"{quote(there.schema)}.{quote(there.name + '_config')}"
-    return Fingerprint.read(dict(db.execute(f"SELECT key, value FROM {config}")))
 
 
 def _compare(made: Plan, wish: Wish) -> Difference:

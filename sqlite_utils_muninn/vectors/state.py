@@ -10,7 +10,7 @@ import numpy as np
 from ..bridge import attach, quote
 from . import building
 from .difference import Difference, Embedded, everything, leave_out, noted
-from .embedder import Fingerprint
+from .embedder import fingerprint_of
 from .index import SCANNED_FLOATS
 from .options import TEXT
 from .pending import Watch
@@ -114,9 +114,7 @@ def waiting(db: Database, table: VectorTable) -> Difference | None:
     if table.source is None:
         return None
     source = describe(db.execute, table.schema, table.source, table.columns)
-    config = f"{quote(table.schema)}.{quote(table.name + '_config')}"
-    mark = Fingerprint.read(dict(db.execute(f"SELECT key, value FROM {config}")))
-    embedded = Embedded(db.execute, source, table.name, mark)
+    embedded = Embedded(db.execute, source, table.name, fingerprint_of(db, table))
     watch = Watch(db.execute, table.schema, table.id)
     is_watched = watch.is_on(source)
     if source.is_stable and is_watched:

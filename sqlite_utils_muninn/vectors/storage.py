@@ -232,7 +232,7 @@ class Storage(ShadowTables):
             self.insert_vector(id_, vector)
         except BaseException:
             # In a transaction, SQLite does not undo half of a single-row INSERT for us.
-            self.db.execute(f"DELETE FROM {self.name('nodes')} WHERE id = ?", (id_,))
+            self.delete_node(id_)
             raise
         self.log(id_)
         return id_
@@ -290,5 +290,9 @@ class Storage(ShadowTables):
 
     def delete(self, id_: int) -> None:
         """Remove a row, if it is there."""
-        self.db.execute(f"DELETE FROM {self.name('nodes')} WHERE id = ?", (id_,))
+        self.delete_node(id_)
         self.drop_vector(id_)
+
+    def delete_node(self, id_: int) -> None:
+        """Remove a row, and leave its vector."""
+        self.db.execute(f"DELETE FROM {self.name('nodes')} WHERE id = ?", (id_,))
