@@ -87,7 +87,7 @@ def _with_source(
     """The rows of the source table, in the order of what was found, with their scores in front."""
     from sqlite_utils_muninn.bridge import quote
 
-    wanted = ", ".join(map(quote, columns)) or "*"
+    wanted = ", ".join(map(quote, columns)) or _all_columns(conn, table)
     has_passages = any(match.passage is not None for match in found)
     names: list[str] = []
     rows = []
@@ -101,3 +101,14 @@ def _with_source(
             passage = [match.passage] if has_passages else []
             rows.append([round(match.score, 4), *passage, *row])
     return ["score", *(["passage"] if has_passages else []), *names], rows
+
+
+def _all_columns(conn: Any, table: str) -> str:
+    """All columns; of a vector table its rowid, but no distance: that is the score told twice."""
+    from sqlite_utils_muninn.bridge import quote
+    from sqlite_utils_muninn.vectors.tables import vector_tables
+
+    if table.casefold() not in {each.name.casefold() for each in vector_tables(conn)}:
+        return "*"
+    names = conn.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    return ", ".join(["rowid", *(quote(name) for (name,) in names if name != "distance")])

@@ -34,6 +34,16 @@ def test_the_order_is_that_of_sql(run: Any, embedded: Path, sql: Any) -> None:
     assert [(row["id"],) for row in rows] == expected
 
 
+def test_rows_of_a_vector_table_have_their_number(run: Any, news: Path, sql: Any) -> None:
+    """The fault: texts of its own came without rowid, and with "distance": null."""
+    sql("CREATE VIRTUAL TABLE own USING hnsw_text(model=tiny, +year INT)")
+    sql("INSERT INTO own(rowid, content, year) VALUES (7, 'bread', 1999)")
+    (row,) = json.loads(run("similar", news, "OWN", "bread").output)
+    assert row == {"score": 1.0, "rowid": 7, "content": "bread", "year": 1999}
+    (row,) = json.loads(run("similar", news, "own", "bread", "-c", "year").output)
+    assert row == {"score": 1.0, "year": 1999}
+
+
 def test_output_options_are_those_of_sqlite_utils(run: Any, embedded: Path) -> None:
     def output(*options: str) -> str:
         result = run("similar", embedded, "articles", "x", "-n", 2, "-c", "id", *options)
