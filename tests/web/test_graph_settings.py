@@ -131,6 +131,13 @@ async def test_before_a_search_there_are_questions_and_what_is_searched(town: An
     assert "muninn-graph-data" not in page
 
 
+async def test_the_page_says_which_columns_hold_other_names(town: Any) -> None:
+    """The fault: codes are searched, and who read what is searched could not know."""
+    people = {"table": "people", "label": "name", "text": "bio", "aliases": ["job", "name"]}
+    page = (await town(graphs={"town": {"nodes": [people]}}).client.get(PATH)).text
+    assert "people</a>: bio; other names: job, name</li>" in page
+
+
 async def test_links_follow_the_base_url(town: Any) -> None:
     instance = town(settings={"base_url": "/data/"}, questions=["Who?"])
     body = (await instance.client.get("/town/-/muninn/search.json?q=bread")).json()
