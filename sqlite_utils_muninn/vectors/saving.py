@@ -39,7 +39,8 @@ def keep_up(storage: Storage) -> None:
     if index is None or transaction is None or not transaction.wrote or not index.graph.linked:
         return
     due = max(CHANGES, len(index) // SHARE)
-    since = index.saved.seq if index.saved else 0
+    last = index.saved  # read once: another thread may load the index anew
+    since = last.seq if last else 0
     if storage.last_seq - since <= due:
         return
     with index.hold(storage.check):
@@ -61,11 +62,12 @@ def catch_up(storage: Storage) -> None:
     So a process that writes much and searches seldom has an index to save.
     """
     index = connection(storage.db).indexes.get((storage.schema, storage.id))
-    if index is None or not index.graph.linked or index.position is None:
+    stands = index.position if index else None  # read once: another thread may be at work on it
+    if index is None or not index.graph.linked or stands is None:
         return
     with suppress(SQLError):  # nothing depends on it
         position = storage.position()
-        if position is not None and position.seq - index.position.seq > CHANGES // 4:
+        if position is not None and position.seq - stands.seq > CHANGES // 4:
             with index.hold(storage.check):
                 index.reach(storage, position, advance=True)
 

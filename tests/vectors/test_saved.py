@@ -389,3 +389,31 @@ def test_another_process_opens_it(connect: Connect, path: Path) -> None:
         command_line, cwd=Path(__file__).parents[2], capture_output=True, text=True
     )
     assert (ran.stdout, ran.stderr) == (f"[3] {ROWS}\n", "")
+
+
+class Restless(index.Index):
+    """An index that another thread works on: where it stands is gone at the next look."""
+
+    looks = 0
+
+    @property
+    def position(self) -> index.Position | None:  # type: ignore[override]
+        self.looks += 1
+        return None if self.looks % 2 == 0 else self.__dict__["position"]
+
+    @position.setter
+    def position(self, position: index.Position | None) -> None:
+        self.__dict__["position"] = position
+
+
+def test_a_write_while_another_thread_moves_the_index(connect: Connect, path: Path) -> None:
+    """The fault: a writer failed with "'NoneType' object has no attribute 'seq'"."""
+    conn = make(connect, path)
+    nearest(conn, matrix()[0])
+    found = shared_index()
+    assert building.wait(found, 60)
+    found.__class__, found.looks = Restless, 0
+    fill(conn, [7], matrix(1, seed=5))
+    assert found.looks == 1
+    found.__class__ = index.Index
+    assert nearest(conn, matrix(1, seed=5)[0])[0] == 7
