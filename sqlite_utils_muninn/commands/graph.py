@@ -15,6 +15,8 @@ from sqlite_utils_muninn.commands.database import open_database, plain_errors
 from sqlite_utils_muninn.commands.output import output_options, write_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from sqlite_utils_muninn.graph.files import EdgeColumns
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,7 +109,8 @@ def bfs(start: str, max_depth: int, direction: str, depth_first: bool, **rest: A
         sqlite-utils muninn graph bfs packages.db depends python3 --max-depth 2
     """
     arguments = {"start_node": start, "max_depth": max_depth, "direction": direction}
-    _run("graph_dfs" if depth_first else "graph_bfs", arguments, **rest, unweighted=True)
+    function = "graph_dfs" if depth_first else "graph_bfs"
+    _run(function, arguments, **rest, unweighted=True, nothing=f"no edge names {start!r}")
 
 
 @graph.command()
@@ -126,7 +129,8 @@ def path(path: str, start: str, end: str, direction: str, **rest: Any) -> None:
         sqlite-utils muninn graph path packages.db depends gimp libc6 -t
     """
     arguments = {"start_node": start, "end_node": end, "direction": direction}
-    _run("graph_shortest_path", arguments, path=path, **rest)
+    nothing = f"no path leads from {start!r} to {end!r}"
+    _run("graph_shortest_path", arguments, path=path, **rest, nothing=nothing)
 
 
 @graph.command()
@@ -269,9 +273,10 @@ def _run(
     replace: bool,
     limit: int | None = None,
     unweighted: bool = False,
+    nothing: str | None = None,
     **output: Any,
 ) -> None:
-    """Call a graph function and print its rows, or save them."""
+    """Call a graph function, print its rows or save them; `nothing` is said where none are."""
     if unweighted and weight is not None:
         raise click.BadParameter("weights mean nothing here", param_hint="'--weight'")
     if save is None and (key is not None or prefix or replace):
@@ -287,7 +292,7 @@ def _run(
         cursor = conn.execute(sql, list(given.values()))
         columns = [column[0] for column in cursor.description]
         if save is None:
-            write_rows(columns, cursor, **output)
+            write_rows(columns, _noting(cursor, nothing), **output)
             return
         from sqlite_utils_muninn.graph import saving
 
@@ -295,3 +300,12 @@ def _run(
         both = arguments.get("direction") == "both"
         rows = saving.save(conn, save, results, edges, key=key, replace=replace, both=both)
         click.echo(f"{save}: {rows:,} rows", err=True)
+
+
+def _noting(rows: Iterable[Any], nothing: str | None) -> Iterator[Any]:
+    """All rows; where there are none, say on standard error what that means."""
+    row = None
+    for row in rows:
+        yield row
+    if row is None and nothing is not None:
+        click.echo(f"Note: {nothing}", err=True)

@@ -47,6 +47,21 @@ def test_columns_are_found_from_foreign_keys(db: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("path", "mart", "raw"), "no path leads from 'mart' to 'raw'"),
+        (("bfs", "nowhere"), "no edge names 'nowhere'"),
+    ],
+)
+def test_what_no_rows_mean_is_said(db: Path, arguments: tuple[str, ...], said: str) -> None:
+    """The fault: [] alone, where a name was misspelt."""
+    command, *nodes = arguments
+    result = CliRunner().invoke(cli, ["muninn", "graph", command, str(db), "refs", *nodes])
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    assert result.stderr == f"Note: {said}\n"
+
+
 def test_path_by_weight(db: Path) -> None:
     output = run("path", db, "refs", "raw", "mart", "--weight", "cost", "--csv")
     assert output.split() == ["node,distance,path_order", "raw,0.0,0", "stg,2.0,1", "mart,5.0,2"]
