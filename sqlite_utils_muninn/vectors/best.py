@@ -49,7 +49,7 @@ class BestPassages:
         elif search.most is not None or search.beyond > -math.inf:
             yield self.reader.scan(search.query)
         else:
-            yield from self.reader.stream(search.query, search.ef)
+            yield from self.reader.stream(search.query)
 
     def _first(self, probe: Packed, count: int, ef: int | None) -> Ranked:
         """The `count` nearest rows: as many passages are looked at as that takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Union
 
@@ -28,6 +29,7 @@ FLOAT64 = np.dtype(np.float64)
 
 FIRST_BATCHES = (20, 200, 2_000)  # rows ranked for a statement that does not say its LIMIT
 BATCH = 1024
+_ANY = -sys.float_info.max  # a bound that every distance is beyond: all copies are looked at
 REREAD = 1_000  # ids that are rather read one by one than an index brought up to date
 PICKED = 32  # rows that are rather read at once than first compared coarsely
 SCATTERED = 2_000  # rows that are rather read one by one than all in passing, or a third of all
@@ -146,16 +148,17 @@ class Reader:
         self.forget()
         return _merge(parts, search.most)
 
-    def stream(self, query: Packed, ef: int | None = None) -> Iterator[Ranked]:
+    def stream(self, query: Packed) -> Iterator[Ranked]:
         """All rows, nearest first, for a statement that stops when it has enough.
 
-        SQLite before 3.41 does not tell us the LIMIT of a MATCH query. The first batches come from
-        the index; only a statement that wants more makes us look at everything. A row that the
-        graph missed then follows, however near it is.
+        SQLite before 3.41 does not tell us the LIMIT of a MATCH query, none that of a join. The
+        first batches come from the copies in memory; only a statement that wants more makes us
+        read everything. No graph chooses: a row that it missed would have to follow later, which
+        is not what ORDER BY says, or never, and then a join would not be exact.
         """
         seen = np.empty(0, np.int64)
         for count in FIRST_BATCHES:
-            ids, distances = self.nearest(query, count, ef)
+            ids, distances = self.find(Search(query, count, beyond=_ANY))
             new = ~np.isin(ids, seen)
             yield ids[new], distances[new]
             if len(ids) < count:

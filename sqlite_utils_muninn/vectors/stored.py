@@ -136,7 +136,7 @@ class StoredTable(Writable):
         """Ranked rows."""
         search = self.narrowed(search, query)
         if search.most is None and search.ids is None and not search.is_bounded:
-            return self.reader.stream(search.query, search.ef)
+            return self.reader.stream(search.query)
         return self.reader.find(search)
 
     def narrowed(self, search: Search, query: Query) -> Search:
