@@ -109,7 +109,9 @@ def _done(made: Plan | OwnPlan, last: Progress | None, seconds: float) -> str:
     if made.difference.todo:
         parts[0] += f" in {seconds:.1f} s ({last.done / max(seconds, 1e-9):,.0f} rows/s)"
     if last.deleted:
-        parts.append(f"dropped {rows(last.deleted)} that are gone")
+        parts.append(
+            f"dropped {rows(last.deleted)} that {'is' if last.deleted == 1 else 'are'} gone"
+        )
     if last.truncated:
         parts.append(f"{rows(last.truncated)} longer than the model reads, cut (--chunk splits)")
     if last.moved_on:

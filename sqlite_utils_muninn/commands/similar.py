@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 @click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True)
 @click.option("-c", "--column", "columns", multiple=True, help="Columns to return")
 @click.option("--name", help="Name of the vector table, where there are several")
-@click.option("-m", "--model", help="The table's model, where that is on a server: openai:...")
+@click.option(
+    "-m",
+    "--model",
+    help="The table's model, where that is on a server or a file: openai:..., x.gguf",
+)
 @output_options
 def similar(
     path: str,
@@ -57,9 +61,23 @@ def similar(
     with plain_errors(), closing(open_database(path, model)) as conn:
         if model is None:
             _refuse_key(conn, dbtable, name)
+        else:
+            _load(conn, model)
         found = room.similar(conn, dbtable, query, number, vectors=name, say=_say)
         names, rows = _with_source(conn, dbtable, columns, found)
         write_rows(names, rows, **output)
+
+
+def _load(conn: Any, model: str) -> None:
+    """Have a model on the connection. A file is read where the user names it, never the table."""
+    from sqlite_utils_muninn.bridge import attach
+    from sqlite_utils_muninn.models.backends.servers import is_served
+    from sqlite_utils_muninn.settings import Host
+    from sqlite_utils_muninn.vectors.embedder import Models, remember
+
+    if not is_served(model):
+        db = attach(conn)
+        remember(db, Models(Host()).named(db, model))
 
 
 def _refuse_key(conn: Any, table: str, name: str | None) -> None:

@@ -225,7 +225,8 @@ def find(db: Database, models: Models, table: str, wanted: Fingerprint) -> Embed
         raise ValueError(
             f"{TEXT}: table {table!r} was made with the model file {wanted.name!r}, which is not "
             "loaded; load it: INSERT INTO temp.muninn_models(name, model) "
-            f"SELECT 'model', muninn_embed_model('...') (sha256 {wanted.sha256[:16]}...)"
+            f"SELECT 'model', muninn_embed_model('...') (sha256 {wanted.sha256[:16]}...); "
+            "for sqlite-utils similar: --model FILE"
         )
     model = models.named(db, name)
     if model.sha256 != wanted.sha256:

@@ -91,3 +91,22 @@ def test_the_model_finds_meaning(
     for query, expected in (("pets", 1), ("stock market", 2), ("baking bread", 3)):
         rows = json.loads(run("similar", news, "notes", query, "-n", 1).output)
         assert rows[0]["id"] == expected, query
+
+
+def test_a_model_file_is_named_by_the_user(run: Any, news: Path, tmp_path: Path) -> None:
+    """The fault: what embed --model x.gguf had made could not be searched on the command line."""
+    from tests.tiny_gguf import Bert
+
+    file, moved = Bert(3).write(tmp_path / "x.gguf"), tmp_path / "moved.gguf"
+    made = run("embed", news, "articles", "title", "body", "-m", file, "-s")
+    assert made.exit_code == 0, made.output
+    asked = ("similar", news, "articles", "body number 7", "-n", 1)
+    refused = run(*asked)
+    assert (refused.exit_code, "--model FILE" in refused.output) == (1, True)
+    moved.write_bytes(file.read_bytes())  # the bytes count, not the place
+    for named in (file, moved):
+        found = run(*asked, "-m", named)
+        assert found.exit_code == 0, found.output
+        assert json.loads(found.output)[0]["score"] > 0
+    assert run(*asked, "-m", Bert(4).write(tmp_path / "other.gguf")).exit_code == 1
+    assert run(*asked, "-m", tmp_path / "none.gguf").exit_code == 1
