@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..bridge import SQLError
 from . import belonging
 from .belonging import some
+from .shadow import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 
-def rebuild(storage: Storage) -> None:
+def rebuild(storage: Storage, options: GraphOptions) -> None:
     """Make everything anew from the vectors that are whole, in rows and in v_nodes."""
+    if not storage.texts:
+        _mend_config(storage, options)
     nodes, vectors = storage.name("nodes"), storage.name("vectors")
     _drop_vectors(storage, storage.broken_vectors())
     if storage.texts:
@@ -27,6 +30,20 @@ def rebuild(storage: Storage) -> None:
         storage.db.execute(f"INSERT OR IGNORE INTO {nodes}(id) SELECT id FROM {vectors}")
     storage.edges.write([])
     storage.log(None)
+
+
+def _mend_config(storage: Storage, options: GraphOptions) -> None:
+    """Write what CREATE says once more. Of a table of texts, nothing else tells its model."""
+    config = storage.config()
+    for key, value in (("dimensions", storage.dimensions), ("metric", options.metric)):
+        if config.get(key) != value:
+            storage.set_config(key, value)
+    try:
+        storage.check_config(config)
+    except SQLError:
+        if config.get("format") != FORMAT:
+            raise
+        storage.renew_id()
 
 
 def _drop_vectors(storage: Storage, ids: Iterable[int]) -> None:
@@ -42,7 +59,7 @@ def problems(storage: Storage, options: GraphOptions) -> list[str]:
     try:
         return list(_problems(storage, options))
     except (SQLError, TypeError) as error:
-        return [str(error)]
+        return [str(error).removeprefix(f"{storage.owner}: ")]
 
 
 def _problems(storage: Storage, options: GraphOptions) -> Iterator[str]:
@@ -52,6 +69,11 @@ def _problems(storage: Storage, options: GraphOptions) -> Iterator[str]:
         yield (
             f"{storage.table}_config has dimensions {config.get('dimensions')!r}, "
             f"the table has {storage.dimensions}"
+        )
+    if config.get("metric") != options.metric:
+        yield (
+            f"{storage.table}_config has metric {config.get('metric')!r}, "
+            f"the table has {options.metric!r}"
         )
     yield from _log_problems(storage)
     broken = storage.broken_vectors()

@@ -133,6 +133,11 @@ class ShadowTables:
         """All settings of the table."""
         return dict(self.db.execute(f"SELECT key, value FROM {self.name('config')}"))
 
+    def renew_id(self) -> None:
+        """Give the table an id that no other one has."""
+        self._id = secrets.token_hex(8)
+        self.set_config("id", self._id)
+
     def set_config(self, key: str, value: Any) -> None:
         """Write one setting."""
         self.db.execute(f"REPLACE INTO {self.name('config')} VALUES (?, ?)", (key, value))

@@ -280,7 +280,7 @@ class StoredTable(Writable):
         if command == "optimize":
             saving.save_now(self.storage, self.options)
         elif command == "rebuild":
-            maintenance.rebuild(self.storage)
+            maintenance.rebuild(self.storage, self.options)
             saving.save_now(self.storage, self.options)
         elif command == "integrity-check":
             problem = self.integrity()

@@ -118,13 +118,31 @@ def test_an_id_is_no_way_into_sql(v: Any, sqlite: Any, id_: Any) -> None:
         "SELECT * FROM w WHERE vector MATCH '[1, 1]' AND k = 1",
         "INSERT INTO w(vector) VALUES ('[1, 1]')",
         "DELETE FROM w",
-        "INSERT INTO w(w) VALUES ('rebuild')",
         "INSERT INTO w(w) VALUES ('integrity-check')",
     ):
         with pytest.raises(sqlite.DatabaseError, match="w_config has no valid id"):
             v.execute(sql).fetchall()
+    v.execute("INSERT INTO w(w) VALUES ('rebuild')")  # which the message names
+    v.execute("INSERT INTO w(w) VALUES ('integrity-check')")
+    (near,) = v.execute("SELECT rowid FROM w WHERE vector MATCH '[1, 1]' AND k = 1").fetchall()
+    assert near == (1,)
     assert v.execute("SELECT count(*) FROM secret").fetchone() == (0,)
     v.execute("DROP TABLE w")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("dimensions", "9"), ("metric", "zz"), ("metric", None)]
+)
+def test_settings_that_are_wrong_are_found_and_mended(
+    v: Any, sqlite: Any, key: str, value: Any
+) -> None:
+    """The fault: 'rebuild' left them, and nobody noticed another metric."""
+    v.execute("UPDATE v_config SET value = ? WHERE key = ?", (value, key))
+    message = f"^hnsw_index: v_config has {key} .*, the table has"
+    with pytest.raises(sqlite.DatabaseError, match=message):
+        v.execute("INSERT INTO v(v) VALUES ('integrity-check')")
+    v.execute("INSERT INTO v(v) VALUES ('rebuild')")
+    v.execute("INSERT INTO v(v) VALUES ('integrity-check')")
 
 
 @pytest.mark.parametrize("suffix", ["config", "nodes", "vectors", "edges", "log"])
