@@ -238,6 +238,22 @@ def find(db: Database, models: Models, table: str, wanted: Fingerprint) -> Embed
     return Embedder(model, wanted, host, db.check)
 
 
+def again(db: Database, models: Models, table: str, name: str, sha256: str | None) -> Any:
+    """The model that a table was made with, to embed more with it.
+
+    A file that the table names by path is never opened, as in `find`. Raises ValueError there.
+    """
+    for model in _known(db):
+        if model.sha256 == sha256:
+            return model
+    if _is_path(name) and name not in models.host.models:
+        raise ValueError(
+            f"{table!r} was made with the model file {name!r}; no file is opened because a "
+            "database names it: name it yourself, with --model"
+        )
+    return models.named(db, name)
+
+
 def remember(db: Database, model: Any) -> None:
     """Let tables of this connection use a model that a CREATE statement named by its path."""
     db.state.setdefault(_STATE, {})[model.sha256] = model

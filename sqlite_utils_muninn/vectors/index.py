@@ -262,10 +262,11 @@ class Index:
         """Candidates among all ids but `changed`; None where each row must be looked at."""
         if len(self.refused) > MOST_REFUSED:
             return None
-        query, most, ef, only, _, beyond = search
+        query, most, ef, only, within, beyond = search
         graph, core = self.graph, self.graph.core
         rows = core.nodes - core.dead + len(self.refused)
-        by_graph = core.linked and only is None and beyond == -math.inf
+        # Bounds are promises: what lies between them is there, all of it.
+        by_graph = core.linked and only is None and within == math.inf and beyond == -math.inf
         found = None
         if by_graph and most is not None and most <= min(MOST_FROM_GRAPH, rows // 4):
             found = graph.search(query, most, ef, changed)

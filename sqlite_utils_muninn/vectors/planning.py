@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..bridge import attach, quote
 from ..settings import DEFAULT_MODEL
 from .difference import Difference, Embedded, everything, noted
-from .embedder import Embedder, Fingerprint, Models, fingerprint_of, remember
+from .embedder import Embedder, Fingerprint, Models, again, fingerprint_of, remember
 from .options import TEXT, Cutting
 from .own_texts import OwnPlan, compare
 from .pending import Watch
@@ -82,8 +82,7 @@ def plan(conn: Any, wish: Wish, models: Models) -> Plan | OwnPlan:
     source = describe(db.execute, wish.schema, wish.table, wish.columns)
     name = wish.name or default_name(source.table)
     there = _existing(db, wish, name)
-    wanted = wish.model or (there and there.model) or DEFAULT_MODEL
-    model = models.named(db, wanted)
+    wanted, model = _model(db, wish, there, models)
     mark = Fingerprint.of(model, wanted, wish.dimensions)
     made = Plan(db, source, name, Embedder(model, mark, models.host, db.check), there is None)
     made.cutting, made.where = _cutting(wish, there, made.embedder), wish.where
@@ -132,8 +131,7 @@ def _plan_own(db: Database, wish: Wish, own: VectorTable, models: Models) -> Own
         raise ValueError(
             f"{own.name!r} keeps its texts itself: its one column is content, and all are embedded"
         )
-    wanted = wish.model or own.model or DEFAULT_MODEL
-    model = models.named(db, wanted)
+    wanted, model = _model(db, wish, own, models)
     size = wish.dimensions
     if size is None and model.sha256 == own.sha256:
         size = own.dimensions
@@ -149,6 +147,14 @@ def _plan_own(db: Database, wish: Wish, own: VectorTable, models: Models) -> Own
     made = OwnPlan(db, own, embedder, cutting, is_same=found is None)
     compare(made)
     return made
+
+
+def _model(db: Database, wish: Wish, there: VectorTable | None, models: Models) -> tuple[str, Any]:
+    """The model that is asked for, else the table's own, else the usual one; by its name."""
+    if wish.model or there is None or not there.model:
+        wanted = wish.model or DEFAULT_MODEL
+        return wanted, models.named(db, wanted)
+    return there.model, again(db, models, there.name, there.model, there.sha256)
 
 
 def _existing(db: Database, wish: Wish, name: str) -> VectorTable | None:

@@ -109,4 +109,8 @@ def test_a_model_file_is_named_by_the_user(run: Any, news: Path, tmp_path: Path)
         assert found.exit_code == 0, found.output
         assert json.loads(found.output)[0]["score"] > 0
     assert run(*asked, "-m", Bert(4).write(tmp_path / "other.gguf")).exit_code == 1
+    # Nor does a database say what embed opens.
+    again = run("embed", news, "articles", "title", "body", "-s")
+    assert (again.exit_code, "name it yourself, with --model" in again.output) == (1, True)
+    assert run("embed", news, "articles", "title", "body", "-m", file, "-s").exit_code == 0
     assert run(*asked, "-m", tmp_path / "none.gguf").exit_code == 1

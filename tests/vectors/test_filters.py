@@ -104,6 +104,28 @@ def test_pages_and_bounds_of_what_qualifies(table: tuple[Any, Any], matrix: Any)
     assert [row[0] for row in found] == everything[10:20]
 
 
+def test_a_bound_on_the_distance_is_exact_with_k_too(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: of rows within the bound the graph had missed some, and k was not reached."""
+    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
+    made = np.random.default_rng(7).normal(size=(2_000, 64)).astype("<f4")
+    conn = connect(":memory:")
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=64, metric=l2, m=4)")
+    conn.execute("BEGIN")
+    rows = [(i, row.tobytes()) for i, row in enumerate(made)]
+    conn.executemany("INSERT INTO v(rowid, vector) VALUES (?, ?)", rows)
+    conn.execute("COMMIT")
+    conn.execute("INSERT INTO v(v) VALUES ('optimize')")
+    for probe in made[:20] + np.float32(0.5):
+        far = np.sort(((made.astype(float) - probe) ** 2).sum(axis=1))
+        sql = (
+            "SELECT rowid FROM v WHERE vector MATCH ? AND distance < ? AND k = 40 AND ef_search = 1"
+        )
+        found = conn.execute(sql, (probe.tobytes(), (far[29] + far[30]) / 2)).fetchall()
+        assert [row[0] for row in found] == nearest(made, np.full(2_000, True), probe, 30)
+
+
 def test_texts_have_conditions_too(connect: Connect) -> None:
     model = Words(dimensions=64)
     conn = connect()
