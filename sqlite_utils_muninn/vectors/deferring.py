@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..bridge import Interrupted, SQLError
+from ..bridge import Interrupted
 from .deferred import BATCH, Deferred, deferred, prepared
 from .stored import StoredTable
 from .tables import vector_tables
@@ -88,12 +88,7 @@ class DeferringTable(StoredTable):
 
     def _is_there(self) -> bool:
         """Whether the table is in the file; a name that was given and undone is forgotten."""
-        config = self.storage.name("config")
-        try:
-            rows = self.db.execute(f"SELECT value FROM {config} WHERE key = 'id'")
-        except SQLError:
-            rows = []
-        if rows == [(self.storage.id,)]:
+        if self.storage.is_there:
             return True
         for table in vector_tables(self.db, self.storage.schema):
             if table.id == self.storage.id:

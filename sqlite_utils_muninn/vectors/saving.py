@@ -41,7 +41,7 @@ def keep_up(storage: Storage) -> None:
     due = max(CHANGES, len(index) // SHARE)
     last = index.saved  # read once: another thread may load the index anew
     since = last.seq if last else 0
-    if storage.last_seq - since <= due:
+    if storage.last_seq - since <= due or not storage.is_there:
         return
     with index.hold(storage.check):
         position, graph = index.position, index.graph

@@ -98,6 +98,15 @@ class ShadowTables:
         """Return the error for a rowid that is taken."""
         return SQLError(f"UNIQUE constraint failed: {self.table}.rowid", CONSTRAINT)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the table is in the file under its name: SQLite tells of no rename undone."""
+        try:
+            rows = self.db.execute(f"SELECT value FROM {self.name('config')} WHERE key = 'id'")
+        except SQLError:
+            return False
+        return rows == [(self.id,)]
+
     # ---- Making and removing ----
 
     def create(self, config: dict[str, Any], columns: Sequence[Column]) -> None:

@@ -224,8 +224,8 @@ def test_without_scripts_there_are_the_list_and_a_still_picture(page: Any) -> No
     box = find(browser, "#muninn-q")
     box.clear()
     box.send_keys("steel" + key("ENTER"))
-    assert "q=steel" in browser.current_url
-    assert find_all(browser, ".muninn-ranked > li")
+    wait(lambda: "q=steel" in browser.current_url)
+    wait(lambda: bool(find_all(browser, ".muninn-ranked > li")))
 
 
 def test_a_picture_leads_to_the_rows_without_scripts(page: Any) -> None:

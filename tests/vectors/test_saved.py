@@ -114,6 +114,26 @@ def test_a_saved_index_is_opened_instead_of_built(
     command(other, "integrity-check")
 
 
+def test_a_commit_that_saves_after_a_rename_was_undone(
+    connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: COMMIT failed with "no such table: main.w_log"; SQLite tells of no such undoing."""
+    monkeypatch.setattr(saving, "CHANGES", 5)
+    conn = make(connect, path)
+    nearest(conn, matrix()[0])
+    assert building.wait(shared_index(), 60)
+    for _ in range(3):
+        conn.execute("BEGIN")
+        conn.execute("SAVEPOINT name")
+        conn.execute("ALTER TABLE v RENAME TO w")
+        conn.execute("UPDATE w SET vector = vector WHERE rowid < 50")
+        conn.execute("ROLLBACK TO name")
+        conn.execute("COMMIT")
+        fill(conn, range(20), matrix(20, seed=3))
+        assert nearest(conn, matrix(20, seed=3)[4], 1) == [4]
+    command(conn, "integrity-check")
+
+
 def test_writers_save_seldom_and_prune_the_log(
     connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
