@@ -117,7 +117,7 @@ def test_a_saved_index_is_opened_instead_of_built(
 def test_a_commit_that_saves_after_a_rename_was_undone(
     connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fault: COMMIT failed with "no such table: main.w_log"; SQLite tells of no such undoing."""
+    """The fault: COMMIT failed with "no such table: main.w_log": nobody is told of the undoing."""
     monkeypatch.setattr(saving, "CHANGES", 5)
     conn = make(connect, path)
     nearest(conn, matrix()[0])
