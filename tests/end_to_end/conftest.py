@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.served import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,15 +44,8 @@ def server(
         "databases": {"town": {"plugins": {"datasette-muninn": of_town}}},
     }
     config.write_text(json.dumps(whole))
-    program = [sys.executable, "-m", "datasette", "serve", *files, "-c", str(config)]
-    process = subprocess.Popen(
-        [*program, "--port", "0"], stderr=subprocess.PIPE, text=True, env={**os.environ}
-    )
-    try:
-        yield address_of(process)
-    finally:
-        process.terminate()
-        process.wait(30)
+    with served(*files, "-c", config) as address:
+        yield address
 
 
 def write_library(folder: Path) -> Path:
@@ -81,16 +72,6 @@ def write_graph(folder: Path) -> Path:
 
     host = Host(models={"tiny": str(folder / "tiny.gguf")}, models_directory=folder)
     return write_town(folder / "town.db", host)
-
-
-def address_of(process: Any) -> str:
-    """The address that the server says it runs on."""
-    seen = []
-    for line in process.stderr:
-        seen.append(line)
-        if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-            return found[0]
-    raise AssertionError("".join(seen))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sqlite_utils_muninn.bridge import attach
@@ -59,3 +60,18 @@ def open_text(connect: Connect, shelf: Shelf, path: Any) -> Connect:
         return conn
 
     return opener
+
+
+@pytest.fixture
+def linked(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """A table whose graph is poor and misses rows, and its 2,000 vectors, by rowid from 0."""
+    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
+    made = np.random.default_rng(19).normal(size=(2_000, 64)).astype("<f4")
+    conn = connect()
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=64, metric=l2, m=4)")
+    conn.execute("BEGIN")
+    rows = [(i, row.tobytes()) for i, row in enumerate(made)]
+    conn.executemany("INSERT INTO v(rowid, vector) VALUES (?, ?)", rows)
+    conn.execute("COMMIT")
+    conn.execute("INSERT INTO v(v) VALUES ('optimize')")
+    return conn, made

@@ -104,19 +104,9 @@ def test_pages_and_bounds_of_what_qualifies(table: tuple[Any, Any], matrix: Any)
     assert [row[0] for row in found] == everything[10:20]
 
 
-def test_a_bound_on_the_distance_is_exact_with_k_too(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bound_on_the_distance_is_exact_with_k_too(linked: tuple[Any, Any]) -> None:
     """The fault: of rows within the bound the graph had missed some, and k was not reached."""
-    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
-    made = np.random.default_rng(7).normal(size=(2_000, 64)).astype("<f4")
-    conn = connect(":memory:")
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=64, metric=l2, m=4)")
-    conn.execute("BEGIN")
-    rows = [(i, row.tobytes()) for i, row in enumerate(made)]
-    conn.executemany("INSERT INTO v(rowid, vector) VALUES (?, ?)", rows)
-    conn.execute("COMMIT")
-    conn.execute("INSERT INTO v(v) VALUES ('optimize')")
+    conn, made = linked
     for probe in made[:20] + np.float32(0.5):
         far = np.sort(((made.astype(float) - probe) ** 2).sum(axis=1))
         sql = (

@@ -296,21 +296,11 @@ def test_a_text_is_embedded_once_for_all_rows_of_a_join(connect: Connect, conten
     assert found.get(7, 0) == pytest.approx(0, abs=1e-6)
 
 
-def test_rows_come_in_order_however_many_are_taken(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_come_in_order_however_many_are_taken(linked: tuple[Any, Any]) -> None:
     """The fault: rows that the graph had missed came late, so ORDER BY distance was not kept."""
-    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
-    made = np.random.default_rng(19).normal(size=(2_000, 64)).astype("<f4")
-    conn = connect(":memory:")
-    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=64, metric=l2, m=4)")
-    conn.execute("BEGIN")
-    for i, row in enumerate(made):
-        conn.execute("INSERT INTO v(rowid, vector) VALUES (?, ?)", (i, row.tobytes()))
+    conn, made = linked
     conn.execute("CREATE TABLE docs AS SELECT id, id % 2 AS odd FROM v_nodes")
     conn.execute("CREATE INDEX by_id ON docs(id)")
-    conn.execute("COMMIT")
-    conn.execute("INSERT INTO v(v) VALUES ('optimize')")
     odd = np.arange(len(made)) % 2 == 1
     join = "SELECT v.rowid, v.distance FROM v JOIN docs ON docs.id = v.rowid"
     for probe in made[:10] + np.float32(0.5):

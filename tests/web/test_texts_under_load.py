@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import random
 import string
-import subprocess
-import sys
 import threading
 import time
 import zlib
@@ -26,7 +24,7 @@ from sqlite_utils_muninn import connect
 from sqlite_utils_muninn.settings import Host
 from sqlite_utils_muninn.vectors.embed import Wish, plan, run
 from sqlite_utils_muninn.vectors.embedder import Models
-from tests.end_to_end.conftest import address_of
+from tests.served import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,27 +95,15 @@ def library(tmp_path: Path, models: dict[str, str], models_directory: Path) -> I
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "embedder.py").write_text(EMBEDDER)
     allowed = dict.fromkeys(("insert-row", "update-row", "delete-row"), True)
-    options = {"models": models, "models_directory": str(models_directory), "threads": 1}
+    models_here = {"models": models, "models_directory": str(models_directory), "threads": 1}
     config = {
-        "plugins": {"datasette-muninn": options},
+        "plugins": {"datasette-muninn": models_here},
         "databases": {"library": {"permissions": allowed}},
     }
     (tmp_path / "datasette.json").write_text(json.dumps(config))
-    command = [sys.executable, "-m", "datasette", "serve", str(made.path), "--port", "0"]
-    command += ["--plugins-dir", str(tmp_path / "plugins")]
-    process = subprocess.Popen(
-        [*command, "--config", str(tmp_path / "datasette.json")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        made.address = address_of(process)
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # type: ignore[union-attr]
+    options = ("--plugins-dir", tmp_path / "plugins", "--config", tmp_path / "datasette.json")
+    with served(made.path, *options) as made.address:
         yield made
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 class Crowd:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import random
 import struct
-import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,7 @@ import httpx2
 import pytest
 
 from sqlite_utils_muninn import connect
-from tests.end_to_end.conftest import address_of
+from tests.served import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,20 +65,8 @@ def server(tmp_path: Path) -> Iterator[str]:
     plugins = tmp_path / "plugins"
     plugins.mkdir()
     (plugins / "writer.py").write_text(WRITER)
-    command = [sys.executable, "-m", "datasette", "serve", str(tmp_path / "library.db")]
-    process = subprocess.Popen(
-        [*command, "--plugins-dir", str(plugins), "--port", "0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        address = address_of(process)
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # type: ignore[union-attr]
+    with served(tmp_path / "library.db", "--plugins-dir", plugins) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 class Crowd:
