@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.end_to_end.test_search_page import colour, contrast, luminance
+from tests.end_to_end.browser import arrive, click, find, find_all, key, severe, wait
+from tests.end_to_end.colours import colour, contrast, hexadecimal, luminance, rgb
 from tests.web.graph_library import HOSTILE
 
 if TYPE_CHECKING:
@@ -31,36 +32,6 @@ def page(server: str, browse: Any) -> Callable[..., Any]:
         return browser
 
     return open_page
-
-
-def find(browser: Any, selector: str) -> Any:
-    from selenium.webdriver.common.by import By
-
-    return browser.find_element(By.CSS_SELECTOR, selector)
-
-
-def find_all(browser: Any, selector: str) -> list[Any]:
-    from selenium.webdriver.common.by import By
-
-    return list(browser.find_elements(By.CSS_SELECTOR, selector))
-
-
-def key(name: str) -> str:
-    from selenium.webdriver.common.keys import Keys
-
-    return str(getattr(Keys, name))
-
-
-def wait(holds: Callable[[], bool], seconds: float = 10) -> None:
-    """For a page to be there: a browser goes on while it loads."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def severe(browser: Any) -> list[Any]:
-    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 def test_every_row_is_drawn_with_its_edges(page: Any) -> None:
@@ -135,7 +106,7 @@ def test_keys_go_from_node_to_node_and_open_the_row(page: Any) -> None:
     canvas.send_keys(key("HOME"))
     url = find(browser, ".muninn-ranked > li[aria-current] h2 a").get_attribute("href")
     canvas.send_keys(key("ENTER"))
-    assert browser.current_url == url
+    arrive(browser, url)
 
 
 def test_tab_passes_through_list_and_drawing(page: Any) -> None:
@@ -189,9 +160,9 @@ def test_a_row_shows_the_path_of_its_reason(page: Any) -> None:
 def test_buttons_zoom_and_the_wheel_scrolls_the_page(page: Any) -> None:
     browser = page()
     before = browser.execute_script(CY + "return cy.zoom()")
-    find(browser, "button[data-do=in]").click()
+    click(browser, "button[data-do=in]")
     assert browser.execute_script(CY + "return cy.zoom()") > before
-    find(browser, "button[data-do=fit]").click()
+    click(browser, "button[data-do=fit]")
     assert browser.execute_script(CY + "return cy.zoom()") == pytest.approx(before)
     assert browser.execute_script(CY + "return cy.userZoomingEnabled()") is False
     buttons = [each for each in find_all(browser, ".muninn-tools button") if each.is_displayed()]
@@ -220,20 +191,20 @@ def test_without_scripts_there_are_the_list_and_a_still_picture(page: Any) -> No
     assert all(whys)
     details = find(browser, ".muninn-parts")
     details.find_element("css selector", "summary").send_keys(key("ENTER"))
-    assert "fused" in details.text
+    wait(lambda: "fused" in details.text, "the parts show")
     box = find(browser, "#muninn-q")
     box.clear()
     box.send_keys("steel" + key("ENTER"))
-    wait(lambda: "q=steel" in browser.current_url)
-    wait(lambda: bool(find_all(browser, ".muninn-ranked > li")))
+    arrive(browser, "q=steel")
+    assert find_all(browser, ".muninn-ranked > li")
 
 
 def test_a_picture_leads_to_the_rows_without_scripts(page: Any) -> None:
     browser = page("q=bread&_size=3", scripts=False)
-    link = find(browser, ".muninn-svg a")
-    assert "/town/" in link.get_dom_attribute("href")
-    link.find_element("css selector", ".muninn-digit").click()
-    wait(lambda: "muninn/search" not in browser.current_url)
+    address = find(browser, ".muninn-svg a").get_dom_attribute("href")
+    assert "/town/" in address
+    click(browser, ".muninn-svg a .muninn-digit")
+    arrive(browser, address)
 
 
 def test_scripts_take_the_place_of_the_picture(page: Any) -> None:
@@ -245,10 +216,11 @@ def test_scripts_take_the_place_of_the_picture(page: Any) -> None:
 
 def test_filters_are_in_the_address_and_nothing_else(page: Any) -> None:
     browser = page()
-    find(browser, ".muninn-filters > summary").click()
-    find(browser, "input[name=node_types][value=baker]").click()
-    find(browser, ".muninn-filters input[type=submit]").click()
-    wait(lambda: browser.current_url.endswith(f"{PATH}?q=bread&node_types=baker"))
+    click(browser, ".muninn-filters > summary")
+    click(browser, "input[name=node_types][value=baker]")
+    click(browser, ".muninn-filters input[type=submit]")
+    arrive(browser, "node_types")
+    assert browser.current_url.endswith(f"{PATH}?q=bread&node_types=baker")
     types = {each.text for each in find_all(browser, ".muninn-score .muninn-table")}
     assert types == {"baker"}
     assert find(browser, "input[name=node_types][value=baker]").is_selected()
@@ -259,6 +231,7 @@ def test_a_question_to_begin_with(page: Any) -> None:
     question = find(browser, ".muninn-questions a")
     assert question.text == "Who bakes bread?"
     question.click()
+    arrive(browser, "?q=")
     assert find(browser, "#muninn-q").get_attribute("value") == "Who bakes bread?"
     assert find_all(browser, ".muninn-ranked > li")
 
@@ -279,7 +252,7 @@ def test_hostile_labels_are_text_wherever_they_show(page: Any) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_text_and_shapes_stand_out(page: Any, dark: bool) -> None:
     browser = page("q=bread&explain=1&node_types=baker&expand_hops=1", dark=dark)
-    find(browser, ".muninn-filters > summary").click()
+    click(browser, ".muninn-filters > summary")
     ground = colour(browser, "body", "backgroundColor")
     assert (luminance(ground) < 0.05) is dark
     selectors = ["h1", ".muninn-ranked h2 a", ".muninn-why", ".muninn-snippet", ".muninn-note"]
@@ -327,7 +300,7 @@ def test_a_phone_has_the_graph_below_the_list_and_nothing_too_wide(page: Any) ->
     assert graph["width"] <= 500
     link = find(browser, ".muninn-to-graph a")
     assert link.is_displayed()
-    find(browser, ".muninn-filters > summary").click()
+    click(browser, ".muninn-filters > summary")
     wide = browser.execute_script("return document.documentElement.scrollWidth > innerWidth")
     assert not wide
 
@@ -343,12 +316,19 @@ def test_a_word_without_end_is_broken_on_a_phone(page: Any, parameters: str) -> 
 def test_a_finger_scrolls_the_page_unless_it_is_to_move_the_drawing(page: Any) -> None:
     """The fault: a drawing that fills a phone's screen, and cannot be left."""
     browser = page("q=bread", width=400, height=800, touch=True)
-    state = CY + "return [scrollY, cy.pan().y]"
     middle = "document.querySelector('.muninn-canvas').scrollIntoView({block: 'center'})"
+
+    def at_rest() -> list[float]:
+        """How far page and drawing have moved, once neither moves on."""
+        states: list[Any] = [None, []]
+        while states[-1] != states[-2]:
+            time.sleep(0.3)
+            states.append(browser.execute_script(CY + "return [scrollY, cy.pan().y]"))
+        return list(states[-1])
 
     def swipe_from(place: str) -> tuple[float, float]:
         browser.execute_script(middle)
-        scrolled, moved = browser.execute_script(state)
+        scrolled, moved = at_rest()
         x, y = browser.execute_script(
             CY + "const box = document.querySelector('.muninn-canvas').getBoundingClientRect();"
             f"const at = {place}; return [box.x + at.x, box.y + at.y]"
@@ -358,8 +338,7 @@ def test_a_finger_scrolls_the_page_unless_it_is_to_move_the_drawing(page: Any) -
             touch(browser, "touchMove", x, y + 12 * step)
             time.sleep(0.02)
         touch(browser, "touchEnd")
-        time.sleep(0.3)
-        after = browser.execute_script(state)
+        after = at_rest()
         return after[0] - scrolled, after[1] - moved
 
     ground, node = "{x: 5, y: 100}", "cy.nodes('.node')[0].renderedPosition()"
@@ -374,9 +353,8 @@ def test_a_finger_scrolls_the_page_unless_it_is_to_move_the_drawing(page: Any) -
     )
     touch(browser, "touchStart", x, y)
     touch(browser, "touchEnd")
-    wait(lambda: find_all(browser, ".muninn-ranked > li[aria-current]") != [])
-    time.sleep(0.5)
-    assert browser.execute_script("return scrollY") == before, "the drawing stays in sight"
+    find(browser, ".muninn-ranked > li[aria-current]")
+    assert at_rest()[0] == before, "the drawing stays in sight"
     button = find(browser, "button[data-do=move]")
     browser.execute_script("arguments[0].click()", button)
     assert button.get_attribute("aria-pressed") == "true"
@@ -413,13 +391,3 @@ def test_names_for_screen_readers(page: Any) -> None:
     )
     assert levels.count("H1") == 1
     assert levels[0] == "H1"
-
-
-def rgb(text: str) -> list[float]:
-    return [float(part) / 255 for part in text[text.index("(") + 1 : -1].split(",")[:3]]
-
-
-def hexadecimal(text: str) -> list[float]:
-    digits = text.strip().lstrip("#")
-    digits = "".join(digit * 2 for digit in digits) if len(digits) == 3 else digits
-    return [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
