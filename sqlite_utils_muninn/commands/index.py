@@ -16,7 +16,7 @@ from sqlite_utils_muninn.commands.output import output_options, write_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils_muninn.vectors.tables import VectorTable
+    from sqlite_utils_muninn.vectors.state import State
 
 
 @click.command()
@@ -61,59 +61,81 @@ def index(
     \b
         sqlite-utils muninn index news.db articles --check --table
     """
-    from sqlite_utils_muninn.vectors.state import State, state
+    from sqlite_utils_muninn.vectors.state import State
 
     columns = [field.name for field in dataclasses.fields(State)]
     commands = {"rebuild": rebuild, "optimize": optimize}
     with plain_errors(), closing(open_database(path)) as conn:
-        tables = _chosen(conn, path, dbtable)
-        for table in tables:
-            for command in (name for name, is_wanted in commands.items() if is_wanted):
-                _run(conn, table, command)
+        names = _chosen(conn, path, dbtable)
+        for name in names:
+            for command in (word for word, is_wanted in commands.items() if is_wanted):
+                _run(conn, name, command)
         if check:
-            _check(conn, tables)
-        states = [dataclasses.astuple(state(conn, table, recall or 0)) for table in tables]
+            _check(conn, names)
+        states = [dataclasses.astuple(_state(conn, name, recall or 0)) for name in names]
         if check:
             columns, states = [*columns, "integrity_check"], [(*row, "ok") for row in states]
         write_rows(columns, states, **output)
 
 
-def _chosen(conn: Any, path: str, name: str | None) -> Sequence[VectorTable]:
+def _chosen(conn: Any, path: str, name: str | None) -> Sequence[str]:
     """The vector tables that are meant. Raises ValueError where there is none."""
-    from sqlite_utils_muninn.vectors.tables import vector_tables
+    from sqlite_utils_muninn.vectors.tables import declared_tables, vector_tables
 
-    tables = vector_tables(conn)
+    tables = declared_tables(conn)
     if name is None:
         if not tables:
             raise ValueError(f"{path} has no vector tables: sqlite-utils embed PATH TABLE COLUMN")
-        return tables
+        return [table.name for table in tables]
+    # A source that was renamed is known by its present name, where its table is not damaged.
+    sources = {table.name: table.source for table in tables}
+    sources |= {table.name: table.source for table in vector_tables(conn)}
     wanted = name.casefold()
-    found = [t for t in tables if wanted in (t.name.casefold(), (t.source or "").casefold())]
+    found = [
+        table
+        for table, source in sources.items()
+        if wanted in (table.casefold(), (source or "").casefold())
+    ]
     if not found:
-        known = ", ".join(t.name for t in tables) or "none"
+        known = ", ".join(sources) or "none"
         raise ValueError(f"{name!r} is not a vector table and not embedded; there are: {known}")
     return found
 
 
-def _check(conn: Any, tables: Sequence[VectorTable]) -> None:
+def _check(conn: Any, names: Sequence[str]) -> None:
     """Check all tables. Raises ValueError with a line for each that is damaged."""
     from sqlite_utils.utils import sqlite3
 
     from sqlite_utils_muninn.bridge import SQLError
 
     damage = []
-    for table in tables:
+    for name in names:
         try:
-            _run(conn, table, "integrity-check")
+            _run(conn, name, "integrity-check")
         except (SQLError, sqlite3.Error) as error:
             damage.append(str(error))
     if damage:
         raise ValueError("\n".join(damage))
 
 
-def _run(conn: Any, table: VectorTable, command: str) -> None:
+def _state(conn: Any, name: str, sample: int) -> State:
+    """What can be told of a table. Raises ValueError, saying why, where it is too damaged."""
+    from sqlite_utils.utils import sqlite3
+
+    from sqlite_utils_muninn.bridge import SQLError
+    from sqlite_utils_muninn.vectors.state import state
+    from sqlite_utils_muninn.vectors.tables import vector_tables
+
+    try:
+        (table,) = (each for each in vector_tables(conn) if each.name == name)
+        return state(conn, table, sample)
+    except (ValueError, SQLError, sqlite3.Error):
+        _check(conn, [name])
+        raise
+
+
+def _run(conn: Any, name: str, command: str) -> None:
     from sqlite_utils_muninn.bridge import quote
 
-    name = quote(table.name)
     with conn:
-        conn.execute(f"INSERT INTO {name}({name}) VALUES (?)", (command,))
+        conn.execute(f"INSERT INTO {quote(name)}({quote(name)}) VALUES (?)", (command,))

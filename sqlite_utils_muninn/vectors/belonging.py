@@ -16,14 +16,9 @@ if TYPE_CHECKING:
 SHOWN = 5  # ids named in one message
 
 
-def has_passages(storage: Storage) -> bool:
-    """Whether rows have a vector for each passage."""
-    return storage.texts and storage.config().get("max_tokens") is not None
-
-
-def problems(storage: Storage, vectors: set[int]) -> Iterator[str]:
+def problems(storage: Storage, vectors: set[int], *, in_passages: bool) -> Iterator[str]:
     """What is wrong, one sentence each, with a table that has vectors of these ids."""
-    if has_passages(storage):
+    if in_passages:
         table = f"{storage.table}_passages"
         possible = needed = set(_passages(storage))
         yield from _passage_problems(storage)
@@ -45,12 +40,12 @@ def some(ids: Iterable[int]) -> str:
     return ", ".join(map(str, ordered[:SHOWN])) + more
 
 
-def mend(storage: Storage, vectors: set[int]) -> set[int]:
+def mend(storage: Storage, vectors: set[int], *, in_passages: bool) -> set[int]:
     """Of an hnsw_text table that has vectors of these ids, give those that belong to a row.
 
     Rows that lack a vector lose their hash: their texts count as new.
     """
-    if not has_passages(storage):
+    if not in_passages:
         rows = storage.ids("hash IS NOT NULL").tolist()
         _forget(storage, [id_ for id_ in rows if id_ not in vectors])
         # A vector without the hash of its text may be that of any text.

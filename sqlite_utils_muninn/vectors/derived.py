@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..bridge import quote
 from .options import TEXT_SHADOW
 from .pending import watched_tables
+from .tables import Declared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
 _VECTORS = re.compile(r"_muninn_[0-9a-f]{16}(_|$)")
 _MODULE = re.compile(r"\bUSING\s+[\"`\[]?(hnsw_index|hnsw_text)\b", re.IGNORECASE)
@@ -35,16 +36,20 @@ def derived_tables(execute: Callable[..., Sequence[Any]]) -> dict[str, str]:
             and sql[:20].upper().startswith("CREATE VIRTUAL TABLE")
             and _MODULE.search(sql)
         ):
-            derived.update(_of_one(execute, list(tables), name, watched))
+            derived.update(_of_one(execute, tables, name, watched))
     return derived
 
 
 def _of_one(
-    execute: Callable[..., Sequence[Any]], tables: list[str], name: str, watched: dict[str, str]
+    execute: Callable[..., Sequence[Any]],
+    tables: dict[str, str],
+    name: str,
+    watched: dict[str, str],
 ) -> dict[str, str]:
     config = _config(execute, tables, name)
     source = name
-    if content := config.get("content"):
+    # Where the config is lost, the vectors are there all the same.
+    if content := config.get("content") or Declared(name, "", tables[name]).source:
         spelled = {table.casefold(): table for table in tables}
         # As hnsw_text does: a source that was renamed is where its triggers are.
         now = watched.get(str(config.get("id")), str(content))
@@ -59,7 +64,9 @@ def _of_one(
     return found
 
 
-def _config(execute: Callable[..., Sequence[Any]], tables: list[str], name: str) -> dict[str, Any]:
+def _config(
+    execute: Callable[..., Sequence[Any]], tables: Container[str], name: str
+) -> dict[str, Any]:
     table = f"{name}_config"
     if table not in tables:
         return {}

@@ -254,6 +254,22 @@ def again(db: Database, models: Models, table: str, name: str, sha256: str | Non
     return models.named(db, name)
 
 
+def declared(db: Database, models: Models, name: str) -> Any:
+    """The model that a CREATE statement names, where nothing else tells which it was.
+
+    The statement is in the file, so a file that it names by path is not opened, as in `find`: one
+    that was loaded under that name is taken. Raises ValueError where there is none.
+    """
+    registered = db.state.get("models.names")
+    is_loaded = registered is not None and name in registered.registered
+    if _is_path(name) and name not in models.host.models and not is_loaded:
+        raise ValueError(
+            f"{TEXT}: the model file {name!r} is not loaded under that name; load it: INSERT INTO "
+            "temp.muninn_models(name, model) SELECT <that name>, muninn_embed_model('...')"
+        )
+    return models.named(db, name)
+
+
 def remember(db: Database, model: Any) -> None:
     """Let tables of this connection use a model that a CREATE statement named by its path."""
     db.state.setdefault(_STATE, {})[model.sha256] = model

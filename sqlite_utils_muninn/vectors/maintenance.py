@@ -1,87 +1,70 @@
-"""The commands 'optimize', 'rebuild' and 'integrity-check'."""
+"""What is wrong with a vector table, whichever kind it is, and what 'rebuild' cannot mend."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..bridge import SQLError
 from . import belonging
 from .belonging import some
-from .shadow import FORMAT
+from .shadow import CORRUPT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
 
     from .options import GraphOptions
+    from .parts import Losses, Parts
     from .storage import Storage
 
 
-def rebuild(storage: Storage, options: GraphOptions) -> None:
-    """Make everything anew from the vectors that are whole, in rows and in v_nodes."""
-    if not storage.texts:
-        _mend_config(storage, options)
-    nodes, vectors = storage.name("nodes"), storage.name("vectors")
-    _drop_vectors(storage, storage.broken_vectors())
-    if storage.texts:
-        there = set(storage.vector_ids().tolist())
-        _drop_vectors(storage, there - belonging.mend(storage, there))
-    else:
-        storage.db.execute(f"DELETE FROM {nodes} WHERE id NOT IN (SELECT id FROM {vectors})")
-        storage.db.execute(f"INSERT OR IGNORE INTO {nodes}(id) SELECT id FROM {vectors}")
-    storage.edges.write([])
-    storage.log(None)
+# ---- Lost for good ----
 
 
-def _mend_config(storage: Storage, options: GraphOptions) -> None:
-    """Write what CREATE says once more. Of a table of texts, nothing else tells its model."""
-    config = storage.config()
-    for key, value in (("dimensions", storage.dimensions), ("metric", options.metric)):
-        if config.get(key) != value:
-            storage.set_config(key, value)
-    try:
-        storage.check_config(config)
-    except SQLError:
-        if config.get("format") != FORMAT:
-            raise
-        storage.renew_id()
+def refuse(storage: Storage, found: Losses, parts: Parts) -> None:
+    """Raise SQLError, before anything is written, where what is lost is nowhere else."""
+    if "config" not in found.missing and not found.final:
+        storage.check_format(storage.config())
+    final = found.final or list(_emptied(storage, found, parts))
+    if final:
+        raise SQLError(
+            f"{storage.owner}: table {storage.table!r} cannot be rebuilt: {'; '.join(final)}",
+            CORRUPT,
+        )
 
 
-def _drop_vectors(storage: Storage, ids: Iterable[int]) -> None:
-    for id_ in ids:
-        storage.drop_vector(id_)
+def _emptied(storage: Storage, found: Losses, parts: Parts) -> Iterator[str]:
+    """That all is lost: few rows that are lost are let go, but not the values beside all."""
+    if parts.origin is None or "nodes" in found.missing or storage.count_of(parts.origin):
+        return
+    rows = storage.count()
+    if rows:
+        what = "vectors" if parts.origin == "vectors" else "texts"
+        yield (
+            f"{storage.table}_{parts.origin} is empty, and nothing else holds the {what} of "
+            f"{rows} rows: restore a backup, or DELETE the rows"
+        )
 
 
 # ---- Finding damage ----
 
 
-def problems(storage: Storage, options: GraphOptions) -> list[str]:
-    """What is wrong with a table, one sentence each; an empty list: nothing."""
-    try:
-        return list(_problems(storage, options))
-    except (SQLError, TypeError) as error:
-        return [str(error).removeprefix(f"{storage.owner}: ")]
-
-
-def _problems(storage: Storage, options: GraphOptions) -> Iterator[str]:
+def problems(
+    storage: Storage, options: GraphOptions, settings: Mapping[str, Any], parts: Parts
+) -> Iterator[str]:
+    """What is wrong with the content of tables that are all there, one sentence each."""
     config = storage.config()
     storage.check_config(config)
-    if config.get("dimensions") != storage.dimensions:
-        yield (
-            f"{storage.table}_config has dimensions {config.get('dimensions')!r}, "
-            f"the table has {storage.dimensions}"
-        )
-    if config.get("metric") != options.metric:
-        yield (
-            f"{storage.table}_config has metric {config.get('metric')!r}, "
-            f"the table has {options.metric!r}"
-        )
+    for key, value in settings.items():
+        if config.get(key) != value:
+            yield f"{storage.table}_config has {key} {config.get(key)!r}, the table has {value!r}"
     yield from _log_problems(storage)
     broken = storage.broken_vectors()
     if broken:
         yield f"vectors that have not their size, or hold NaN or infinity: {some(broken)}"
     else:
         yield from _saved_problems(storage, options)
-    yield from belonging.problems(storage, set(storage.vector_ids().tolist()))
+    ids = set(storage.vector_ids().tolist())
+    yield from belonging.problems(storage, ids, in_passages="passages" in parts.further)
 
 
 def _log_problems(storage: Storage) -> Iterator[str]:

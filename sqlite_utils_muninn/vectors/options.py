@@ -92,7 +92,7 @@ def index_options(arguments: Sequence[str]) -> IndexOptions:
 def text_options(arguments: Sequence[str]) -> TextOptions:
     """Read the arguments of hnsw_text. Raises ValueError, naming the argument that is wrong."""
     metadata, arguments = _metadata(TEXT, arguments)
-    columns = tuple(_unquote(a.partition("=")[2]) for a in arguments if _key(a) == "content_column")
+    columns = tuple(unquote(a.partition("=")[2]) for a in arguments if _key(a) == "content_column")
     given = _split(TEXT, [a for a in arguments if _key(a) != "content_column"])
     # max_elements: sqlite-muninn wants it, this index grows by itself.
     known = {"model", "dim", "dimensions", "metric", "m", "ef_construction"}
@@ -169,7 +169,7 @@ def _split(owner: str, arguments: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"{owner}: unknown parameter '{argument.strip()}'")
         if key in given:
             raise ValueError(f"{owner}: parameter '{key}' is given twice")
-        given[key] = _unquote(value)
+        given[key] = unquote(value)
     return given
 
 
@@ -185,7 +185,8 @@ def _refuse_twice(names: Sequence[str], owner: str) -> None:
             raise ValueError(f"{owner}: column '{name}' is given twice")
 
 
-def _unquote(text: str) -> str:
+def unquote(text: str) -> str:
+    """The value of an argument."""
     text = text.strip()
     close = _QUOTES.get(text[:1])
     if close and len(text) >= 2 and text.endswith(close):
@@ -232,7 +233,7 @@ def _column(owner: str, argument: str) -> Column:
         match = re.fullmatch(r"(\w+)\s*(\w*)", text)
     if not match:
         raise ValueError(f"{owner}: a metadata column is '+name TYPE', got '{argument.strip()}'")
-    name, kind = _unquote(match[1]), match[2].upper()
+    name, kind = unquote(match[1]), match[2].upper()
     if kind and kind not in _TYPES:
         raise ValueError(
             f"{owner}: column '{name}' has type '{match[2]}', it may be {', '.join(_TYPES)}"

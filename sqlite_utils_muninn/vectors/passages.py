@@ -39,13 +39,11 @@ class Whole:
     """Each row has one vector, under its rowid."""
 
     columns: tuple[Column, ...] = (Column("hash", "BLOB"), Column("truncated", "INTEGER"))
-    shadow: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    """Tables of its own, by their suffixes."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
-
-    def create(self) -> None:
-        """Make tables of its own."""
 
     def insert(self, id_: int | None, values: Mapping[str, Any]) -> int:
         """Add a row without a vector, and return its id. Raises SQLError where that is taken."""
@@ -72,6 +70,10 @@ class Whole:
         """Ids of all vectors of some rows, sorted."""
         return rows
 
+    def whole(self) -> dict[int, dict[str, Any]]:
+        """The rows whose vectors are all there, and what v_nodes says of where those are."""
+        return {id_: {} for id_ in self.storage.vector_ids().tolist()}
+
     def made_of(self, id_: int) -> Made:
         """What was stored for a row that has its vector."""
         _, matrix = self.storage.read(np.array([id_], np.int64))
@@ -83,19 +85,12 @@ class Passages(Whole):
     """Each row has a vector for each passage of its text."""
 
     columns = (*Whole.columns, Column("first", "INTEGER"), Column("passages", "INTEGER"))
-    shadow = ("passages",)
+    tables = ("passages",)
 
     @property
     def table(self) -> str:
         """Quoted name of the table of passages."""
         return self.storage.name("passages")
-
-    def create(self) -> None:
-        """Make the table of passages."""
-        self.storage.db.execute(
-            f'CREATE TABLE {self.table}(id INTEGER PRIMARY KEY, "row" INTEGER, '
-            '"start" INTEGER, "end" INTEGER)'
-        )
 
     def put(self, rows: Sequence[tuple[int, bytes, Made]]) -> None:
         """Store hash and vectors of rows that are there and have no vector."""
@@ -143,6 +138,16 @@ class Passages(Whole):
             ("integer",),
         )
         return np.unique(np.asarray(ids, np.int64))
+
+    def whole(self) -> dict[int, dict[str, Any]]:
+        """The rows whose vectors are all there, and what v_nodes says of where those are."""
+        rows = self.storage.db.execute(
+            f'SELECT c."row", min(c.id), count(*) FROM {self.table} c '
+            f"LEFT JOIN {self.storage.name('vectors')} v ON v.id = c.id "
+            "WHERE typeof(c.\"row\") = 'integer' GROUP BY 1 "
+            "HAVING count(v.id) = count(*) AND max(c.id) = min(c.id) + count(*) - 1"
+        )
+        return {row: {"first": first, "passages": count} for row, first, count in rows}
 
     def made_of(self, id_: int) -> Made:
         """What was stored for a row that has its vectors."""

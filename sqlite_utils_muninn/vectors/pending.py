@@ -62,6 +62,10 @@ class Watch:
         """Whether there is a table of notes."""
         return bool(self._there("table", "pending"))
 
+    def lacks_notes(self) -> bool:
+        """Whether a trigger writes to a table of notes that is not there: no write succeeds."""
+        return not self.has_notes() and any(self._there("trigger", event) for event in _EVENTS)
+
     def is_on(self, source: Source) -> bool:
         """Whether every change of the source was noted: all is there, and as we write it.
 
@@ -116,6 +120,11 @@ class Watch:
             f"SELECT id FROM {self.table} WHERE {where} ORDER BY id LIMIT ?", (count,)
         )
         return [row[0] for row in rows]
+
+    def note(self, ids: Sequence[int]) -> None:
+        """Note that rows are to be looked at."""
+        for id_ in ids:
+            self.execute(f"INSERT OR IGNORE INTO {self.table} VALUES (?)", (id_,))
 
     def forget(self, ids: Sequence[int]) -> None:
         """Take notes off: these rows are as they were embedded."""

@@ -13,7 +13,7 @@ from .options import TEXT, Cutting
 from .own_texts import OwnPlan, compare
 from .pending import Watch
 from .source import Source, describe
-from .tables import VectorTable, text_tables, vector_tables
+from .tables import VectorTable, declared_tables, text_tables, vector_tables
 
 if TYPE_CHECKING:
     from ..bridge import Database
@@ -163,6 +163,11 @@ def _existing(db: Database, wish: Wish, name: str) -> VectorTable | None:
             if table.kind != TEXT or table.source is None:
                 raise ValueError(f"{name!r} is not a vector table over {wish.table!r}: use --name")
             return table
+    if name.casefold() in (t.name.casefold() for t in declared_tables(db, wish.schema)):
+        raise ValueError(
+            f"{name!r} is damaged: sqlite-utils muninn index PATH {name} --rebuild mends it, or "
+            "says what to do"
+        )
     taken = db.execute(
         f"SELECT 1 FROM {quote(wish.schema)}.sqlite_master WHERE name = ? COLLATE NOCASE", (name,)
     )

@@ -1,8 +1,7 @@
 """The tables behind a vector table: what they are called, how they are made, and what is settled.
 
-v_config     key, value; `id` never changes, whatever the table is called
-v_nodes, v_vectors, v_log    the content, see storage.py
-v_edges      the saved index, see edges.py
+How each is declared stands in parts.py. In v_config, `id` never changes, whatever the table is
+called.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import Database, SQLError, quote
-from .options import MOST_DIMENSIONS, TEXT
+from .options import MOST_DIMENSIONS, TEXT, Column
+from .parts import Parts, declaration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from .options import Column
 
 FORMAT = "2"
 
@@ -78,13 +76,19 @@ class ShadowTables:
         id_ = config.get("id")
         if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{16}", id_):
             raise self.damaged(f"{self.table}_config has no valid id")
-        if config.get("format") != FORMAT:
+        if config.get("format") is None:
+            raise self.damaged(f"{self.table}_config has no format")
+        self.check_format(config)
+        return id_
+
+    def check_format(self, config: Mapping[str, Any]) -> None:
+        """Raise SQLError where another version wrote the table; what is lost is none."""
+        if config.get("format", FORMAT) != FORMAT:
             raise SQLError(
                 f"{self.owner}: table {self.table!r} was made by another version of this program "
                 f"(format {config.get('format')!r}, not {FORMAT!r}): drop it and make it again",
                 CORRUPT,
             )
-        return id_
 
     def damaged(self, what: str) -> SQLError:
         """The error for content that no version of this program writes."""
@@ -109,20 +113,26 @@ class ShadowTables:
 
     # ---- Making and removing ----
 
-    def create(self, config: dict[str, Any], columns: Sequence[Column]) -> None:
+    def create(self, config: dict[str, Any], parts: Parts) -> None:
         """Make all tables."""
-        extra = "".join(f", {quote(c.name)} {c.type}" for c in columns)
-        for suffix, declared in {
-            "config": "key TEXT PRIMARY KEY, value",
-            "nodes": f"id INTEGER PRIMARY KEY{extra}",
-            "vectors": "id INTEGER PRIMARY KEY, vector BLOB",
-            "edges": "id INTEGER PRIMARY KEY, data BLOB",
-            "log": "seq INTEGER PRIMARY KEY, id INTEGER, tag INTEGER NOT NULL",
-        }.items():
-            self.db.execute(f"CREATE TABLE {self.name(suffix)}({declared})")
-        self._id = secrets.token_hex(8)
-        for key, value in {"format": FORMAT, "id": self._id, **config}.items():
+        for suffix in parts.suffixes:
+            self.make(suffix, parts)
+        self.renew_id()
+        for key, value in {"format": FORMAT, **config}.items():
             self.set_config(key, value)
+
+    def make(self, suffix: str, parts: Parts) -> None:
+        """Make one table."""
+        self.db.execute(f"CREATE TABLE {self.name(suffix)}({declaration(parts.of(suffix))})")
+
+    def columns_of(self, suffix: str) -> list[Column]:
+        """The columns of a table as it is in the file, in order; none where it is missing."""
+        table = quote(f"{self.table}_{suffix}")
+        rows = self.db.execute(f"PRAGMA {quote(self.schema)}.table_info({table})")
+        return [
+            Column(name, f"{kind} PRIMARY KEY" if key else kind)
+            for _, name, kind, _, _, key in rows
+        ]
 
     def drop(self, suffixes: Sequence[str]) -> None:
         """Remove all tables, as far as they are there."""
@@ -130,8 +140,8 @@ class ShadowTables:
             self.db.execute(f"DROP TABLE IF EXISTS {self.name(suffix)}")
 
     def rename(self, table: str, suffixes: Sequence[str]) -> None:
-        """Follow the virtual table to its new name."""
-        for suffix in suffixes:
+        """Follow the virtual table to its new name; what is missing can be made anew there."""
+        for suffix in filter(self.columns_of, suffixes):
             new = quote(f"{table}_{suffix}")
             self.db.execute(f"ALTER TABLE {self.name(suffix)} RENAME TO {new}")
         self.call(table)
@@ -142,9 +152,21 @@ class ShadowTables:
         """All settings of the table."""
         return dict(self.db.execute(f"SELECT key, value FROM {self.name('config')}"))
 
+    def mend_config(self, settings: Mapping[str, Any], id_: str | None) -> None:
+        """Write what is not as it should be; a lost id becomes `id_`, if that is given."""
+        config = self.config()
+        for key, value in {"format": FORMAT, **settings}.items():
+            if config.get(key) != value:
+                self.set_config(key, value)
+        try:
+            self._id = self.check_config({**config, "format": FORMAT})
+        except SQLError:
+            self._id = id_ or self._id
+            self.renew_id()
+
     def renew_id(self) -> None:
-        """Give the table an id that no other one has."""
-        self._id = secrets.token_hex(8)
+        """Give the table the id that it is known by, else one that no other table has."""
+        self._id = self._id or secrets.token_hex(8)
         self.set_config("id", self._id)
 
     def set_config(self, key: str, value: Any) -> None:

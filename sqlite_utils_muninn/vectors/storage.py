@@ -1,9 +1,5 @@
 """The rows of a vector table, its vectors and its log: all SQL that reads and writes them.
 
-    v_nodes      one row for each row of v: its id and what else is kept beside the vector
-    v_vectors    the vectors, float32, one row each
-    v_log        (seq, id, tag), one row for each change, see index.py
-
 A search reads some ten vectors by id: at 384 dimensions two of them share a page of 4 kB, so each
 costs one page, 1.5 us. Whatever is read is checked: the file may come from anywhere.
 """
@@ -23,9 +19,10 @@ from .shadow import CONSTRAINT, ShadowTables
 from .shared import Transaction, transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from .options import Column, GraphOptions
+    from .options import GraphOptions
+    from .parts import Parts
     from .saved import Restored, Saved
 
 BLOCK = 2_048  # vectors read at a time: between them a statement can be interrupted
@@ -55,9 +52,9 @@ class Storage(ShadowTables):
         self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
         self._one = f"SELECT vector FROM {self.name('vectors')} WHERE id = ?"
 
-    def create(self, config: dict[str, Any], columns: Sequence[Column]) -> None:
+    def create(self, config: dict[str, Any], parts: Parts) -> None:
         """Make all tables."""
-        super().create(config, columns)
+        super().create(config, parts)
         self.log(None)
 
     # ---- The log ----
@@ -141,7 +138,19 @@ class Storage(ShadowTables):
 
     def count(self) -> int:
         """Number of rows."""
-        return int(self.db.execute(f"SELECT count(*) FROM {self.name('nodes')}")[0][0])
+        return self.count_of("nodes")
+
+    def count_of(self, suffix: str) -> int:
+        """Number of rows in one of the tables."""
+        return int(self.db.execute(f"SELECT count(*) FROM {self.name(suffix)}")[0][0])
+
+    def usual_size(self) -> int | None:
+        """How many numbers most of the stored vectors have; None: there are no vectors."""
+        rows = self.db.execute(
+            f"SELECT length(vector) / 4 FROM {self.name('vectors')} WHERE typeof(vector) = 'blob' "
+            "GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+        )
+        return rows[0][0] if rows else None
 
     def ids(self, where: str = "1", parameters: Sequence[Any] = (), count: int = -1) -> Ids:
         """Ids of the first `count` rows (-1: all) that satisfy a condition on v_nodes, in order."""
@@ -279,6 +288,11 @@ class Storage(ShadowTables):
         """Take a vector away, if it is there."""
         self.db.execute(f"DELETE FROM {self.name('vectors')} WHERE id = ?", (id_,))
         self.log(id_)
+
+    def drop_vectors(self, ids: Iterable[int]) -> None:
+        """Take vectors away."""
+        for id_ in ids:
+            self.drop_vector(id_)
 
     def set_values(self, id_: int, values: dict[str, Any]) -> None:
         """Change what v_nodes keeps beside the vector."""

@@ -1,4 +1,4 @@
-"""What hnsw_index and hnsw_text tables have in common: transactions, commands, names, rows."""
+"""What hnsw_index and hnsw_text tables have in common: rows, plans, transactions, names."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bridge import NOCHANGE, Database, Plan, Query, Rows, SQLError, quote
-from . import maintenance, saving
+from . import saving
 from .blob import Ids, Matrix, Packed, vector
 from .lookups import Lookups
-from .options import SHADOW
+from .mendable import MendableTable, in_plain_words
 from .reader import Answer, Ranked, Reader
 from .request import BOUNDS, condition, request, rowids
-from .shadow import CORRUPT
 from .shared import Transaction, forget, transactions
 from .storage import Storage
-from .writable import Writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +33,9 @@ STREAM, STREAMED, LOOKUP = 20_000.0, 1_000, 40.0
 LOOKUP_UNSURE = 4_500.0
 
 
-class StoredTable(Writable):
+class StoredTable(MendableTable):
     """A vector table on one connection. Subclasses say what a row is."""
 
-    owner: str  # the module's name: how error texts begin
-    shadow: tuple[str, ...] = SHADOW
     metadata: tuple[Column, ...] = ()
     can_look_up = True
     """Whether a row is found wherever it has a vector: a join may ask for it by its rowid."""
@@ -83,6 +79,7 @@ class StoredTable(Writable):
 
     # ---- Reading ----
 
+    @in_plain_words
     def filter(self, query: Query) -> Rows | Iterator[Rows]:
         """Answer a statement."""
         if query.plan.endswith(" match"):
@@ -197,12 +194,14 @@ class StoredTable(Writable):
         """Whether a query reads a column (SQLite counts those from the 64th on together)."""
         return bool(query.used >> min(self.places[column], 63) & 1)
 
+    @in_plain_words
     def blobs(self, ids: Ids) -> list[bytes | None]:
         """The stored vectors of some rows."""
         return _in_order(ids, *self.storage.read(ids))
 
     # ---- Writing ----
 
+    @in_plain_words
     def insert(self, rowid: Any, values: Sequence[Any], conflict: str) -> int:
         """INSERT: a row, or a command in the column that is named as the table."""
         command = values[self.command_column] if self.command_column is not None else None
@@ -221,6 +220,7 @@ class StoredTable(Writable):
             return id_
         return self.insert_row(id_, row)
 
+    @in_plain_words
     def update(self, old_rowid: int, new_rowid: Any, values: Sequence[Any], conflict: str) -> None:
         """UPDATE, of the rowid too."""
         kept = self.db.last_insert_rowid
@@ -243,6 +243,7 @@ class StoredTable(Writable):
         self.delete_row(old)
         self.insert_row(new, row)
 
+    @in_plain_words
     def delete(self, rowid: int) -> None:
         """DELETE."""
         kept = self.db.last_insert_rowid
@@ -275,28 +276,6 @@ class StoredTable(Writable):
         """Remove a row."""
         self.storage.delete(rowid)
 
-    def run_command(self, command: object) -> None:
-        """Run 'optimize', 'rebuild' or 'integrity-check'."""
-        if command == "optimize":
-            saving.save_now(self.storage, self.options)
-        elif command == "rebuild":
-            maintenance.rebuild(self.storage, self.options)
-            saving.save_now(self.storage, self.options)
-        elif command == "integrity-check":
-            problem = self.integrity()
-            if problem:
-                raise SQLError(f"{self.owner}: {problem}", CORRUPT)
-        else:
-            raise ValueError(
-                f"{self.owner}: unknown command {command!r} "
-                "(it may be 'optimize', 'rebuild' or 'integrity-check')"
-            )
-
-    def integrity(self) -> str | None:
-        """What is wrong with the tables, if anything is."""
-        problems = maintenance.problems(self.storage, self.options)
-        return "; ".join(problems) or None
-
     # ---- Transactions ----
 
     def _key(self) -> tuple[str, str] | None:
@@ -312,6 +291,7 @@ class StoredTable(Writable):
             transactions(self.db).setdefault(key, Transaction(wrote=False))
             saving.catch_up(self.storage)
 
+    @in_plain_words
     def sync(self) -> None:
         """The transaction is about to be committed."""
         if self._key():
@@ -332,14 +312,14 @@ class StoredTable(Writable):
 
     def rename(self, new_name: str) -> None:
         """ALTER TABLE ... RENAME TO."""
-        self.storage.rename(new_name, self.shadow)
+        self.storage.rename(new_name, self.parts.suffixes)
 
     def destroy(self) -> None:
         """DROP TABLE."""
         key = self._key()
         if key:
             forget(self.db, key)
-        self.storage.drop(self.shadow)
+        self.storage.drop(self.parts.suffixes)
 
 
 def _searches(column: str, more: Sequence[str], lookup: float) -> list[Plan]:

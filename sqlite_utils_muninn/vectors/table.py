@@ -8,6 +8,7 @@ import numpy as np
 
 from ..bridge import NOCHANGE, Database, Query
 from .options import INDEX, index_options
+from .parts import Parts
 from .request import column_uses
 from .shared import Transaction, transactions
 from .stored import StoredTable
@@ -34,6 +35,7 @@ class HnswIndex(StoredTable):
         options = index_options(arguments)
         super().__init__(db, schema, table, options.dimensions, options)
         self.metadata = options.metadata
+        self.parts = Parts(options.metadata)
         self.declare(
             [("vector", "BLOB"), ("distance", "REAL"), *((c.name, c.type) for c in self.metadata)],
             [("k", "INTEGER"), ("ef_search", "INTEGER")],
@@ -44,12 +46,21 @@ class HnswIndex(StoredTable):
     def create(cls, db: Database, schema: str, table: str, arguments: list[str]) -> HnswIndex:
         """CREATE VIRTUAL TABLE."""
         self = cls(db, schema, table, arguments)
-        options = self.options
-        settings = {"dimensions": self.storage.dimensions, "metric": options.metric}
-        self.storage.create({"kind": INDEX, **settings}, self.metadata)
+        self.storage.create(self.declared(), self.parts)
         # SQLite does not call xBegin in the transaction that creates a table.
         transactions(db)[(schema, self.storage.id)] = Transaction()
         return self
+
+    def declared(self) -> dict[str, Any]:
+        """What v_config says because the CREATE statement does."""
+        sizes = {"dimensions": self.storage.dimensions, "metric": self.options.metric}
+        return {"kind": INDEX, **sizes}
+
+    def mend_rows(self) -> None:
+        """Let each vector have its row, and each row its vector."""
+        nodes, vectors = self.storage.name("nodes"), self.storage.name("vectors")
+        self.db.execute(f"DELETE FROM {nodes} WHERE id NOT IN (SELECT id FROM {vectors})")
+        self.db.execute(f"INSERT OR IGNORE INTO {nodes}(id) SELECT id FROM {vectors}")
 
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
         """Metadata."""

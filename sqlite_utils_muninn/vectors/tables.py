@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..bridge import quote
-from .options import INDEX, TEXT, Cutting
+from .options import INDEX, TEXT, Cutting, unquote
 from .pending import watched_tables
 
 if TYPE_CHECKING:
@@ -73,24 +73,44 @@ def arguments_of(sql: str) -> list[str]:
     return [argument.strip() for argument in found]
 
 
+class Declared(NamedTuple):
+    """A vector table as its CREATE statement has it: whether its own tables are whole or not."""
+
+    name: str
+    kind: str
+    sql: str
+
+    @property
+    def source(self) -> str | None:
+        """The table whose texts are embedded, as it was called then."""
+        given = (argument.partition("=") for argument in arguments_of(self.sql))
+        return next((unquote(v) for key, _, v in given if key.strip().lower() == "content"), None)
+
+
+def declared_tables(conn: Any, schema: str = "main") -> list[Declared]:
+    """Return the vector tables of a schema by name, damaged ones too."""
+    rows = list(
+        getattr(conn, "conn", conn).execute(
+            f"SELECT name, sql FROM {quote(schema)}.sqlite_master "
+            "WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%hnsw_%' "
+            "AND name NOT LIKE '~_muninn~_%' ESCAPE '~' ORDER BY name"
+        )
+    )
+    found = ((name, _CREATE.match(sql), sql) for name, sql in rows)
+    return [Declared(name, match[1].lower(), sql) for name, match, sql in found if match]
+
+
 def vector_tables(conn: Any, schema: str = "main") -> list[VectorTable]:
     """Return the vector tables of a schema by name; damaged and unfinished ones are left out.
 
     `conn` is a connection, a sqlite_utils.Database or the bridge's handle.
     """
     execute = getattr(conn, "conn", conn).execute
-    listed = list(
-        execute(
-            f"SELECT name, sql FROM {quote(schema)}.sqlite_master "
-            "WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%hnsw_%' "
-            "AND name NOT LIKE '~_muninn~_%' ESCAPE '~' ORDER BY name"
-        )
-    )
+    listed = declared_tables(conn, schema)
     found = []
     watched = watched_tables(execute, schema) if listed else {}
-    for name, sql in listed:
-        match = _CREATE.match(sql)
-        table = read_table(execute, schema, name, match[1].lower()) if match else None
+    for name, kind, _ in listed:
+        table = read_table(execute, schema, name, kind)
         if table and table.source and table.id in watched:
             table = replace(table, source=watched[table.id])
         if table:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import embedder
-from .belonging import some
+from . import belonging, embedder, mending
 from .best import BestPassages
 from .embedder import Embedder, Fingerprint, Models
-from .options import TEXT, TextOptions
+from .options import TEXT, Cutting, TextOptions
 from .passages import Passages
 from .pending import Watch
 from .reader import batches
@@ -21,6 +20,8 @@ from .shared import Transaction, transactions
 from .texts import TextRows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..bridge import Database, Query
     from .blob import Ids, Packed
     from .engine import Search
@@ -61,50 +62,64 @@ class HnswText(TextRows):
         taken = Fingerprint.of(model, options.model, options.dimensions)
         embedder.remember(db, model)
         self.storage.dimensions = taken.dimensions
-        settings = {"kind": TEXT, "metric": options.metric, **taken.settings()}
-        if options.content:
-            settings["content"] = options.content
-            settings["content_columns"] = json.dumps(options.content_columns)
-        if options.cutting:
-            cutting = Embedder(model, taken, models.host, db.check).cutting(options.cutting)
-            settings |= {"max_tokens": cutting.max_tokens, "overlap": cutting.overlap}
-        self.storage.create(settings, (*self.layout.columns, *self.metadata))
-        self.layout.create()
+        made = Embedder(model, taken, models.host, db.check)
+        cutting = made.cutting(options.cutting) if options.cutting else None
+        self.storage.create(self.settled(taken, cutting), self.parts)
         if source:
             Watch(db.execute, schema, self.storage.id).turn_on(source)
-        else:
-            db.execute(
-                f"CREATE TABLE {self.storage.name('content')}(id INTEGER PRIMARY KEY, content TEXT)"
-            )
         transactions(db)[(schema, self.storage.id)] = Transaction()
         return self
 
-    # ---- Commands ----
+    # ---- Mending ----
 
-    def run_command(self, command: object) -> None:
-        """Run a command; 'rebuild' embeds texts anew that lost theirs, if the model is here."""
-        super().run_command(command)
-        if command == "rebuild" and not self.text_options.content:
-            lost = self._without_vector()
+    def declared(self) -> dict[str, Any]:
+        """What v_config says because the CREATE statement does."""
+        options = self.text_options
+        said: dict[str, Any] = {"kind": TEXT, "metric": options.metric}
+        if options.dimensions is not None:
+            said["dimensions"] = options.dimensions
+        if options.content:
+            said["content"] = options.content
+            said["content_columns"] = json.dumps(options.content_columns)
+        return said
+
+    def settled(self, mark: Fingerprint, cutting: Cutting | None) -> dict[str, Any]:
+        """All that v_config says besides format and id."""
+        said = self.declared() | mark.settings()
+        if cutting:
+            said |= {"max_tokens": cutting.max_tokens, "overlap": cutting.overlap}
+        return said
+
+    def settings(self) -> dict[str, Any]:
+        """The same, of a table that may be damaged. Raises ValueError where nothing tells it."""
+        return self.settled(*mending.model_and_cutting(self))
+
+    def lost_id(self) -> str | None:
+        """The id that triggers on the other table still have."""
+        return mending.lost_id(self)
+
+    def mend_rows(self) -> None:
+        """Let texts, rows and vectors belong together again."""
+        self.forget_source()
+        mending.mend_rows(self)
+        there = set(self.storage.vector_ids().tolist())
+        kept = belonging.mend(self.storage, there, in_passages=self.best is not None)
+        self.storage.drop_vectors(there - kept)
+
+    def rebuild(self) -> None:
+        """The same as of all tables; own texts without a vector get one, if the model is here."""
+        super().rebuild()
+        if not self.text_options.content:
+            lost = mending.without_vector(self)
             with suppress(ValueError, OSError, ImportError):
                 if len(lost) and self.embedder():
                     for id_ in lost.tolist():
                         self.defer(id_)
 
-    def integrity(self) -> str | None:
-        """What is wrong with the tables, if anything is."""
-        problem = super().integrity()
-        if problem or self.text_options.content:
-            return problem
-        lost = self._without_vector()
-        if not len(lost):
-            return None
-        return f"texts without a vector: {some(lost.tolist())}; 'rebuild' embeds them"
-
-    def _without_vector(self) -> Ids:
-        """Rows of own texts that have none."""
-        has_text = f"id IN (SELECT id FROM {self.storage.name('content')} WHERE content NOT NULL)"
-        return self.storage.ids(f"hash IS NULL AND {has_text}")
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the content of tables that are all there, one sentence each."""
+        yield from super().problems()
+        yield from mending.problems(self)
 
     # ---- Reading ----
 

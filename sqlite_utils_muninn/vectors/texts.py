@@ -13,7 +13,8 @@ from . import embedder
 from .blob import FLOAT32
 from .deferring import DeferringTable
 from .embedder import Embedder, Fingerprint, Models
-from .options import SHADOW, TEXT, Cutting, TextOptions
+from .options import TEXT, Cutting, TextOptions
+from .parts import Parts
 from .passages import Made, Passages, Whole
 from .pending import Watch, watched_tables
 from .source import Source, describe, fingerprint
@@ -47,8 +48,12 @@ class TextRows(DeferringTable):
         self.metadata = options.metadata
         self.models = models
         self.layout = Passages(self.storage) if options.cutting else Whole(self.storage)
-        own = () if options.content else ("content",)
-        self.shadow = (*SHADOW, *own, *self.layout.shadow)
+        own = None if options.content else "content"
+        self.parts = Parts(
+            (*self.layout.columns, *self.metadata),
+            (*((own,) if own else ()), *self.layout.tables),
+            origin=own,
+        )
         self._source: Source | None = None
         self._watch: Watch | None = None
 
@@ -242,7 +247,7 @@ class TextRows(DeferringTable):
         return made
 
     def _settle(self, ids: Sequence[int]) -> None:
-        """Take notes off the rows that now have the vector of their text."""
+        """Take notes off the rows that now have the vector of their text, note the others."""
         source = self.source()
         if source is None:
             return
@@ -253,9 +258,14 @@ class TextRows(DeferringTable):
             self._watch = watch
         texts, mark = source.texts(self.db.execute, ids), self.mark()
         stored = self.storage.rows(np.array(ids, np.int64), ["hash"])
-        self._watch.forget(
-            [i for i in ids if self.hash(texts.get(i), mark) == stored.get(i, (None,))[0]]
-        )
+        same = [i for i in ids if self.hash(texts.get(i), mark) == stored.get(i, (None,))[0]]
+        self._watch.forget(same)
+        # A text was given beside that of the other table: the row is to be looked at.
+        self._watch.note(sorted(set(ids) - set(same)))
+
+    def forget_source(self) -> None:
+        """Look for the other table once more."""
+        self._source = self._watch = None
 
     def destroy(self) -> None:
         """DROP TABLE: the triggers on the source go too."""

@@ -136,7 +136,31 @@ def test_a_log_that_is_empty_is_said(run: Any, points: Path) -> None:
     conn.close()
     result = run("muninn", "index", points, "few")
     assert result.exit_code == 1
-    assert "table 'few' is damaged: few_log cannot be read" in result.output
+    assert result.output == "Error: hnsw_index: few_log is empty\n"
+
+
+@pytest.mark.parametrize("suffix", ["config", "nodes", "vectors", "edges", "log"])
+def test_a_table_that_lost_one_of_its_own_is_named_and_mended(
+    run: Any, embedded: Path, sql: Any, suffix: str
+) -> None:
+    """The fault: without its config it was no vector table, and none was there to be mended."""
+    sql(f"DROP TABLE articles_vectors_{suffix}")
+    for arguments in ((), ("articles", "--check"), ("articles_vectors", "--check")):
+        result = run("muninn", "index", embedded, *arguments)
+        assert result.exit_code == 1
+        said = f"Error: hnsw_text: articles_vectors_{suffix} is missing: 'rebuild' makes it anew"
+        assert result.output.startswith(said)
+        assert result.output.count("\n") == 1
+    if suffix == "config":
+        result = run("embed", embedded, "articles", "title", "-m", "tiny", "-s")
+        assert "'articles_vectors' is damaged: sqlite-utils muninn index PATH" in result.output
+    (row,) = shown(run, embedded, "articles", "--rebuild", "--check")
+    assert (row["rows"], row["integrity_check"]) == (1200, "ok")
+    lost = 1200 if suffix == "vectors" else 0
+    assert (row["vectors"], row["waiting"]) == (1200 - lost, lost)
+    result = run("embed", embedded, "articles", "title", "-m", "tiny", "-s")
+    assert result.exit_code == 0, result.output
+    assert shown(run, embedded, "articles")[0]["waiting"] == 0
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_settings_that_are_wrong_are_found_and_mended(
 @pytest.mark.parametrize("suffix", ["config", "nodes", "vectors", "edges", "log"])
 def test_a_table_with_a_part_missing_can_be_dropped(v: Any, suffix: str) -> None:
     v.execute(f"DROP TABLE v_{suffix}")
-    assert f"no such table: main.v_{suffix}" in (problem(v) or "")
+    assert f"v_{suffix} is missing" in (problem(v) or "")
     v.execute("DROP TABLE v")
     names = [row[0] for row in v.execute("SELECT name FROM sqlite_master")]
     assert not [name for name in names if name.startswith("v")]

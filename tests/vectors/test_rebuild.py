@@ -1,0 +1,498 @@
+"""Tables behind a vector table that are gone, others, or empty: said in one sentence, mended."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from sqlite_utils_muninn.vectors.derived import derived_tables
+from sqlite_utils_muninn.vectors.options import SHADOW
+
+from .embedders import Shelf, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import Connect
+
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+TEXTS = {
+    i: f"{WORDS[i % 10]} {WORDS[i // 10]} number{i}. And {WORDS[i % 7]}." for i in range(1, 31)
+}
+MATRIX = np.random.default_rng(5).normal(size=(31, 8)).astype("<f4")
+
+INDEX = "CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=8, metric=l2, +year INTEGER)"
+OWN = "CREATE VIRTUAL TABLE v USING hnsw_text(model=words{}, +year INTEGER)"
+OTHERS = "CREATE VIRTUAL TABLE v USING hnsw_text(model=words, content=docs, content_column=body{})"
+CHUNKED = ", chunk=true, max_tokens=16"
+
+MADE = {
+    "index": INDEX,
+    "own": OWN.format(""),
+    "own passages": OWN.format(CHUNKED),
+    "another's": OTHERS.format(""),
+    "another's passages": OTHERS.format(CHUNKED),
+}
+OWN_TABLES = {"index": "vectors", "own": "content", "own passages": "content"}
+"""What cannot be had again."""
+DAMAGE = {
+    "gone": "DROP TABLE {0}",
+    "another": "DROP TABLE {0}; CREATE TABLE {0}(a TEXT, b)",
+    "empty": "DELETE FROM {0}",
+}
+
+
+class Case(NamedTuple):
+    kind: str
+    suffix: str
+    damage: str
+
+
+def suffixes(kind: str) -> list[str]:
+    further = ["content"] if kind.startswith("own") else []
+    return [*SHADOW, *further, *(["passages"] if "passages" in kind else [])]
+
+
+CASES = [
+    Case(kind, suffix, damage)
+    for kind in MADE
+    for suffix in suffixes(kind)
+    for damage in DAMAGE
+    if (suffix, damage) != ("edges", "empty")  # as it is in a small table
+]
+
+
+@pytest.fixture
+def model() -> Words:
+    return Words(dimensions=64, context=16)
+
+
+def make(conn: Any, kind: str) -> None:
+    conn.execute("BEGIN")
+    conn.execute("CREATE TABLE docs(id INTEGER PRIMARY KEY, body TEXT)")
+    conn.executemany("INSERT INTO docs VALUES (?, ?)", TEXTS.items())
+    conn.execute("INSERT INTO docs VALUES (31, NULL)")
+    conn.execute(MADE[kind])
+    if kind == "index":
+        rows: Any = ((i, MATRIX[i].tobytes(), 2000 + i) for i in TEXTS)
+        conn.executemany("INSERT INTO v(rowid, vector, year) VALUES (?, ?, ?)", rows)
+    elif kind.startswith("own"):
+        conn.execute("INSERT INTO v(rowid, content, year) SELECT id, body, 2000 + id FROM docs")
+    else:
+        conn.execute("INSERT INTO v(rowid) SELECT id FROM docs")
+    conn.execute("COMMIT")
+
+
+def harm(path: Path, script: str) -> None:
+    """By a program that knows nothing of the plugin."""
+    conn = sqlite3.connect(path)
+    conn.executescript(script)
+    conn.close()
+
+
+def command(conn: Any, what: str) -> str | None:
+    """Run a command; what it says where it fails."""
+    try:
+        conn.execute("INSERT INTO v(v) VALUES (?)", (what,))
+    except Exception as error:
+        return str(error)
+    return None
+
+
+def stored(path: Path) -> dict[int, Any]:
+    """The vectors in the file, by the row that they are of."""
+    conn = sqlite3.connect(path)
+    sql = "SELECT id, vector FROM v_vectors"
+    if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'v_passages'").fetchone():
+        sql = 'SELECT p.id, vector, "row" FROM v_vectors JOIN v_passages p USING (id)'
+    found: dict[int, Any] = {}
+    for row in conn.execute(sql):
+        found.setdefault(row[-1] if len(row) > 2 else row[0], []).append(
+            np.frombuffer(row[1], "<f4").astype(float)
+        )
+    conn.close()
+    return found
+
+
+def is_exact(conn: Any, path: Path, metric: str) -> bool:
+    """Whether searches find what brute force finds, and something."""
+    vectors = stored(path)
+    size = len(next(iter(vectors.values()))[0])
+    for probe in np.random.default_rng(6).normal(size=(3, size)).astype("<f4"):
+        far = {row: min(distance(probe, v, metric) for v in of) for row, of in vectors.items()}
+        expected = sorted((round(d, 5), row) for row, d in far.items())
+        sql = "SELECT distance, rowid FROM v WHERE vector MATCH ? AND k = 40"
+        found = sorted((round(d, 5), row) for d, row in conn.execute(sql, (probe.tobytes(),)))
+        if [row for _, row in found] != [row for _, row in expected] or not found:
+            return False
+    return True
+
+
+def distance(probe: Any, vector: Any, metric: str) -> float:
+    probe = probe.astype(float)
+    if metric == "l2":
+        return float(((probe - vector) ** 2).sum())
+    return float(1 - probe @ vector / np.linalg.norm(probe) / np.linalg.norm(vector))
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_each_table_can_be_lost(case: Case, open_text: Connect, path: Path) -> None:
+    """Gone, another table in its place, or empty: never a wrong answer, and 'rebuild' mends it,
+    or says why it does not, and what to do."""
+    first = open_text()
+    make(first, case.kind)
+    first.close()
+    harm(path, DAMAGE[case.damage].format(f"v_{case.suffix}"))
+    conn = open_text()
+    look(conn, case)
+    problem = command(conn, "integrity-check") or ""
+    assert f"v_{case.suffix}" in problem or case.damage == "empty"
+    assert problem.startswith("hnsw_")
+    assert "no such" not in problem
+    said = command(conn, "rebuild")
+    if OWN_TABLES.get(case.kind) == case.suffix:
+        assert f"table 'v' cannot be rebuilt: v_{case.suffix} is" in str(said)
+        assert "restore a backup" in str(said)
+        assert conn.execute("SELECT count(*) FROM v").fetchone() == (30 + (case.kind != "index"),)
+        conn.execute("DROP TABLE v")
+        return
+    if case.damage == "another":
+        assert said
+        assert f"v_{case.suffix} is a table of (a TEXT, b), not of (" in said
+        assert f"DROP TABLE \"v_{case.suffix}\", and 'rebuild' makes it anew" in said
+        conn.execute(f"DROP TABLE v_{case.suffix}")
+        said = command(conn, "rebuild")
+    assert said is None
+    assert command(conn, "integrity-check") is None
+    mended(conn, path, case)
+
+
+def look(conn: Any, case: Case) -> None:
+    """Whatever is read is right, or there is one sentence that says what is damaged."""
+    probe = (MATRIX[3] if case.kind == "index" else np.ones(64, "<f4")).tobytes()
+    for sql, values in (
+        ("SELECT rowid FROM v", ()),
+        ("SELECT rowid, distance FROM v WHERE vector MATCH ? AND k = 3", (probe,)),
+        ("SELECT rowid, distance, vector FROM v WHERE vector MATCH ? ORDER BY distance", (probe,)),
+        ("SELECT rowid, vector FROM v WHERE rowid = 4", ()),
+        ("UPDATE v SET rowid = 4 WHERE rowid = 4", ()),
+        ("DELETE FROM v WHERE rowid = 4000", ()),
+    ):
+        try:
+            conn.execute(sql, values).fetchall()
+        except Exception as error:
+            words = str(error)
+            assert "table 'v' is damaged: v_" in words or "does not say which model" in words
+            assert "'rebuild'" in words or "restore a backup" in words or "model" in words
+
+
+def mended(conn: Any, path: Path, case: Case) -> None:
+    vectors = stored(path)
+    if case.kind == "index":
+        assert sorted(vectors) == list(TEXTS)
+        assert is_exact(conn, path, "l2")
+        years = [None if case.suffix == "nodes" else 2000 + i for i in TEXTS]
+        assert [row[0] for row in conn.execute("SELECT year FROM v ORDER BY rowid")] == years
+        conn.execute("INSERT INTO v(vector, year) VALUES (?, 7)", (MATRIX[0].tobytes(),))
+        return
+    if not case.kind.startswith("own"):  # what is not sure waits for sqlite-utils embed
+        lost = case.suffix in ("vectors", "passages")
+        assert sorted(vectors) == ([] if lost else list(TEXTS))
+        sql = "INSERT OR REPLACE INTO v(rowid) SELECT id FROM docs"
+        conn.execute(sql)
+    assert sorted(stored(path)) == list(TEXTS)
+    assert is_exact(conn, path, "cosine")
+    assert dict(conn.execute("SELECT rowid, content FROM v")) == {**TEXTS, 31: None}
+    for i in (3, 17, 30):
+        sql = "SELECT rowid FROM v WHERE content MATCH ? AND k = 1"
+        assert conn.execute(sql, (TEXTS[i],)).fetchall() == [(i,)]
+
+
+# ---- What else is lost with a table ----
+
+
+def found(conn: Any, text: str, count: int = 1) -> list[int]:
+    sql = "SELECT rowid FROM v WHERE content MATCH ? AND k = ?"
+    return [row[0] for row in conn.execute(sql, (text, count))]
+
+
+@pytest.fixture
+def lose(open_text: Connect, path: Path) -> Callable[..., Any]:
+    """Makes a table of a kind, has tables dropped, and opens the file anew."""
+
+    def losing(kind: str, *suffixes: str, before: str = "") -> Any:
+        conn = open_text()
+        make(conn, kind)
+        for statement in filter(None, before.split(";")):
+            conn.execute(statement)
+        conn.close()
+        harm(path, ";".join(f"DROP TABLE v_{suffix}" for suffix in suffixes))
+        return open_text()
+
+    return losing
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_all_but_what_the_user_wrote_is_lost(
+    lose: Callable[..., Any], path: Path, kind: str
+) -> None:
+    kept = {OWN_TABLES.get(kind, "vectors"), "config"} | {"vectors"}
+    conn = lose(kind, *(suffix for suffix in suffixes(kind) if suffix not in kept))
+    problem = command(conn, "integrity-check") or ""
+    assert problem.count(" is missing: 'rebuild' makes it anew") == len(suffixes(kind)) - len(kept)
+    assert command(conn, "rebuild") is None
+    assert command(conn, "integrity-check") is None
+    if "another's" in kind:
+        conn.execute("INSERT OR REPLACE INTO v(rowid) SELECT id FROM docs")
+    mended(conn, path, Case(kind, "nodes", "gone"))
+
+
+@pytest.mark.parametrize("kind", ["own", "own passages", "another's", "another's passages"])
+def test_nothing_is_embedded_that_has_its_vector(
+    lose: Callable[..., Any], model: Words, kind: str
+) -> None:
+    conn = lose(kind, "config", "nodes", "log", "edges")
+    assert "nothing shows that it was 'words'" in str(command(conn, "rebuild"))
+    conn = lose_again(conn, kind, lose)
+    model.batches.clear()
+    assert command(conn, "rebuild") is None
+    assert model.texts == []
+    assert [found(conn, TEXTS[i]) for i in TEXTS] == [[i] for i in TEXTS]
+    truncated = dict(conn.execute("SELECT rowid, truncated FROM v WHERE rowid < 3"))
+    assert truncated == {1: None, 2: None}  # nothing tells
+
+
+def lose_again(conn: Any, kind: str, lose: Callable[..., Any]) -> Any:
+    conn.execute("DROP TABLE v")
+    conn.execute("DROP TABLE docs")
+    conn.close()
+    return lose(kind, "nodes", "log", "edges")
+
+
+def test_a_vector_of_another_text_is_not_taken_for_that_of_a_row(
+    lose: Callable[..., Any], model: Words
+) -> None:
+    """The hash of a row that is lost is made of its text now: the vector must be of that."""
+    before = """
+        UPDATE docs SET body = 'changed after it was embedded' WHERE id = 3;
+        INSERT OR REPLACE INTO v(rowid, content) VALUES (4, 'given beside the text of docs');
+        DELETE FROM docs WHERE id = 5;
+        INSERT INTO docs VALUES (50, 'never embedded');
+        DELETE FROM docs WHERE id = 6;
+        INSERT INTO docs VALUES (6, 'in the place of another')"""
+    conn = lose("another's", "nodes", before=before)
+    assert command(conn, "rebuild") is None
+    model.batches.clear()
+    rows = {3, 4, 5, 6, 50, 31}
+    assert sorted(found(conn, "one", 50)) == [i for i in TEXTS if i not in rows]
+    conn.execute("INSERT OR REPLACE INTO v(rowid) SELECT id FROM docs")
+    assert sorted(set(model.texts) - {"one"}) == [
+        "changed after it was embedded",
+        TEXTS[4],
+        "in the place of another",
+        "never embedded",
+    ]
+    assert found(conn, "never embedded") == [50]
+    assert command(conn, "integrity-check") is None
+
+
+def test_rows_that_vacuum_may_have_renumbered_are_embedded_again(
+    open_text: Connect, path: Path
+) -> None:
+    conn = open_text()
+    conn.execute("CREATE TABLE docs(body TEXT)")
+    conn.executemany("INSERT INTO docs(rowid, body) VALUES (?, ?)", TEXTS.items())
+    conn.execute(OTHERS.format(""))
+    conn.execute("INSERT INTO v(rowid) SELECT rowid FROM docs")
+    conn.close()
+    harm(path, "DELETE FROM docs WHERE rowid = 1; VACUUM; DROP TABLE v_nodes")
+    conn = open_text()
+    assert command(conn, "rebuild") is None
+    assert found(conn, "one", 50) == []
+    conn.execute("INSERT OR REPLACE INTO v(rowid) SELECT rowid FROM docs")
+    ((rowid,),) = conn.execute("SELECT rowid FROM docs WHERE body = ?", (TEXTS[9],))
+    assert found(conn, TEXTS[9]) == [rowid]
+
+
+def test_the_model_must_be_the_one_that_made_the_vectors(
+    lose: Callable[..., Any], open_text: Connect
+) -> None:
+    conn = lose("own", "config")
+    assert open_text(find=Shelf({})).execute("SELECT content FROM v WHERE rowid = 2").fetchone()
+    for models, reason in (
+        ({}, "to find out the model must be here: model 'words' is not loaded. Loaded: none"),
+        ({"words": Words(sha256="b" * 64, dimensions=64)}, "nothing shows that it was 'words' as"),
+    ):
+        without = open_text(find=Shelf(models))
+        said = command(without, "rebuild") or ""
+        assert said.startswith("hnsw_text: v_config does not say which model made the vectors, and")
+        assert reason in said
+        assert "v_config is missing" in str(command(without, "integrity-check"))
+    assert command(conn, "rebuild") is None
+    assert found(conn, TEXTS[7]) == [7]
+
+
+def test_no_file_is_opened_because_a_damaged_table_names_it(
+    open_text: Connect, path: Path, model: Words
+) -> None:
+    conn = open_text(find=Shelf({"/tmp/model.gguf": model}))
+    conn.execute("CREATE VIRTUAL TABLE v USING hnsw_text(model='/tmp/model.gguf')")
+    conn.execute("INSERT INTO v(content) VALUES ('text')")
+    conn.close()
+    harm(path, "DROP TABLE v_config")
+    asked = []
+
+    class Asked(Shelf):
+        def __call__(self, db: Any, host: Any, name: str, caller: str) -> Words:
+            asked.append(name)
+            return super().__call__(db, host, name, caller)
+
+    said = command(open_text(find=Asked({"/tmp/model.gguf": model})), "rebuild")
+    assert "the model file '/tmp/model.gguf' is not loaded under that name; load it" in str(said)
+    assert asked == []
+
+
+@pytest.mark.parametrize("kind", ["another's", "another's passages"])
+def test_the_notes_of_another_table_are_found_again(
+    lose: Callable[..., Any], path: Path, kind: str
+) -> None:
+    """The id that names them was in v_config; the other table has been renamed besides."""
+    conn = lose(kind, "config", before="ALTER TABLE docs RENAME TO papers")
+    assert command(conn, "rebuild") is None
+    conn.execute("UPDATE papers SET body = 'other words' WHERE id = 9")
+    notes = [row[0] for row in conn.execute("SELECT name FROM sqlite_master") if "_mun" in row[0]]
+    assert len(notes) == 3  # a table and two triggers
+    ((id_,),) = conn.execute("SELECT value FROM v_config WHERE key = 'id'")
+    assert all(name.startswith(f"_muninn_{id_}_") for name in notes)
+    assert conn.execute(f"SELECT id FROM _muninn_{id_}_pending WHERE id = 9").fetchall() == [(9,)]
+    assert sorted(found(conn, "one", 50)) == [i for i in TEXTS if i != 9]
+    conn.execute("DROP TABLE v")
+    assert conn.execute("SELECT name FROM sqlite_master").fetchall() == [("papers",)]
+
+
+def test_notes_that_are_missing_make_the_other_table_unwritable(
+    open_text: Connect, sqlite: Any, path: Path
+) -> None:
+    conn = open_text()
+    make(conn, "another's")
+    ((id_,),) = conn.execute("SELECT value FROM v_config WHERE key = 'id'")
+    harm(path, f"DROP TABLE _muninn_{id_}_pending")
+    conn = open_text()
+    with pytest.raises(sqlite.OperationalError, match="no such table"):
+        conn.execute("UPDATE docs SET body = 'x' WHERE id = 1")
+    assert "docs are missing, and it cannot be written" in str(command(conn, "integrity-check"))
+    assert command(conn, "rebuild") is None
+    conn.execute("UPDATE docs SET body = 'x' WHERE id = 1")
+    ((noted,),) = conn.execute(f"SELECT count(*) FROM _muninn_{id_}_pending")
+    assert noted == 31  # whatever changed meanwhile is looked for
+    assert command(conn, "integrity-check") is None
+
+
+def test_some_rows_of_a_table_are_lost(lose: Callable[..., Any], path: Path) -> None:
+    conn = lose("own")
+    harm(path, "DELETE FROM v_content WHERE id = 3; DELETE FROM v_nodes WHERE id = 4")
+    problem = command(conn, "integrity-check") or ""
+    assert "rows whose text is lost from v_content: 3" in problem
+    assert "texts of v_content that have no row: 4" in problem
+    assert command(conn, "rebuild") is None
+    assert command(conn, "integrity-check") is None
+    rows = conn.execute("SELECT rowid, content, year FROM v WHERE rowid IN (3, 4)").fetchall()
+    assert rows == [(3, None, 2003), (4, TEXTS[4], None)]
+    assert sorted(found(conn, "one", 50)) == [i for i in TEXTS if i != 3]
+
+
+def test_who_may_not_read_a_table_may_not_read_its_vectors_whatever_is_lost(
+    lose: Callable[..., Any],
+) -> None:
+    """The fault: without the config nothing told whose vectors they are."""
+    conn = lose("another's", "config", "nodes")
+    derived = derived_tables(conn.execute)
+    assert {name: derived[name] for name in ("v", "v_vectors", "v_log")} == dict.fromkeys(
+        ("v", "v_vectors", "v_log"), "docs"
+    )
+
+
+# ---- Whenever, and wherever ----
+
+
+def test_a_rebuild_can_be_undone(lose: Callable[..., Any], path: Path) -> None:
+    conn = lose("index", "log", "config")
+    conn.execute("BEGIN")
+    assert command(conn, "rebuild") is None
+    assert is_exact(conn, path, "l2")
+    conn.execute("ROLLBACK")
+    assert "v_config is missing" in str(command(conn, "integrity-check"))
+    assert command(conn, "rebuild") is None
+    assert command(conn, "integrity-check") is None
+    assert is_exact(conn, path, "l2")
+
+
+def test_who_has_the_file_open_sees_what_was_rebuilt(open_text: Connect, path: Path) -> None:
+    """The fault: an index in memory goes on by a log that was made anew."""
+    reader = open_text()
+    make(reader, "index")
+    assert is_exact(reader, path, "l2")
+    harm(path, "DROP TABLE v_log")
+    conn = open_text()
+    assert command(conn, "rebuild") is None
+    for i in range(40):  # past the place where the old log ended
+        conn.execute("UPDATE v SET vector = ? WHERE rowid = ?", (MATRIX[0].tobytes(), 1 + i % 5))
+        assert is_exact(reader, path, "l2")
+    assert is_exact(conn, path, "l2")
+
+
+def test_a_table_with_a_part_missing_is_renamed_and_mended(lose: Callable[..., Any]) -> None:
+    conn = lose("own passages", "log", "passages")
+    conn.execute("ALTER TABLE v RENAME TO w")
+    conn.execute("INSERT INTO w(w) VALUES ('rebuild')")
+    conn.execute("INSERT INTO w(w) VALUES ('integrity-check')")
+    sql = "SELECT rowid FROM w WHERE content MATCH ? AND k = 1"
+    assert conn.execute(sql, (TEXTS[12],)).fetchall() == [(12,)]
+
+
+def test_pragma_integrity_check_says_it(lose: Callable[..., Any], sqlite: Any) -> None:
+    conn = lose("index", "nodes", "log")
+    rows = [row[0] for row in conn.execute("PRAGMA integrity_check")]
+    said = (
+        "v_nodes is missing: 'rebuild' makes it anew, without the values of year; "
+        "v_log is missing: 'rebuild' makes it anew"
+    )
+    # SQLite asks virtual tables since 3.44.
+    assert rows == [said if sqlite.sqlite_version_info >= (3, 44) else "ok"]
+
+
+def test_tables_of_an_attached_file_are_mended(
+    lose: Callable[..., Any], connect: Connect, path: Path
+) -> None:
+    """The fault: they are made in the main database."""
+    lose("index", "log", "config", "nodes", "edges").close()
+    conn = connect()
+    conn.execute("ATTACH ? AS other", (str(path),))
+    conn.execute("INSERT INTO other.v(v) VALUES ('rebuild')")
+    conn.execute("INSERT INTO other.v(v) VALUES ('integrity-check')")
+    assert conn.execute("SELECT * FROM main.sqlite_master").fetchall() == []
+    assert is_exact(conn, path, "l2")
+
+
+@pytest.mark.parametrize("suffix", SHADOW)
+def test_a_saved_graph_is_made_anew(linked: tuple[Any, Any], suffix: str) -> None:
+    conn, made = linked
+    ((size,),) = conn.execute("SELECT sum(length(data)) FROM v_edges")
+    conn.execute(f"DROP TABLE v_{suffix}")
+    if suffix == "vectors":
+        assert "nothing else holds the vectors" in str(command(conn, "rebuild"))
+        return
+    assert command(conn, "rebuild") is None
+    assert command(conn, "integrity-check") is None
+    assert conn.execute("SELECT sum(length(data)) > ? FROM v_edges", (size // 2,)).fetchone() == (
+        1,
+    )
+    far = ((made.astype(float) - made[7]) ** 2).sum(axis=1)
+    every = "rowid IN (SELECT id FROM v_nodes)"
+    sql = f"SELECT rowid FROM v WHERE vector MATCH ? AND {every} AND k = 9"
+    rows = [row[0] for row in conn.execute(sql, (made[7].tobytes(),))]
+    assert rows == np.argsort(far)[:9].tolist()
