@@ -41,13 +41,21 @@ class Rows:
     A two-dimensional float32 array is a column of blobs. None or a number is a column that has it
     in every row, and a callable one that is made when SQLite first reads it; one column at least,
     or ``rowids``, must be there at once. Those are 1, 2, ... where left out.
+
+    With ``kept_for``, the name of a schema, rows answer a query for one ``rowid =``, and whatever
+    the statement asks next that is the same but for the rowid, without a further call, as long as
+    nothing of the schema changes: so a join can look up one row after the other. Then ``rowids``
+    are in order, each once, and a callable gives one value, by its rowid.
     """
 
-    __slots__ = ("columns", "rowids")
+    __slots__ = ("columns", "kept_for", "rowids")
 
-    def __init__(self, columns: Sequence[Any], rowids: Any = None) -> None:
+    def __init__(
+        self, columns: Sequence[Any], rowids: Any = None, kept_for: str | None = None
+    ) -> None:
         self.columns = columns
         self.rowids = rowids
+        self.kept_for = kept_for
 
 
 Answer = Any

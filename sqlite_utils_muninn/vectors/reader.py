@@ -141,12 +141,22 @@ class Reader:
         return self._scan(Search(query, count))
 
     def _scan(self, search: Search) -> Ranked:
-        parts = []
-        for ids, matrix in self.storage.blocks():
-            keep = slice(None) if search.ids is None else np.isin(ids, search.ids)
-            parts.append(self._rank(search, ids[keep].tobytes(), matrix[keep].tobytes()))
+        ids, far = self.distances(search.query)
+        keep = (far >= search.beyond) & (far <= search.within)  # NaN, of a damaged vector, is out
+        if search.ids is not None:
+            keep &= np.isin(ids, search.ids)
+        ids, far = ids[keep], far[keep]
+        order = np.argsort(far, kind="stable")[: search.most]  # ties stay in order of rowid
+        return ids[order], far[order]
+
+    def distances(self, query: Packed) -> Ranked:
+        """All rows by rowid, with their distances, by looking at every vector in the file."""
+        ids, far = [np.empty(0, np.int64)], [b""]
+        for block, matrix in self.storage.blocks():
+            ids.append(block)
+            far.append(_hnsw.distances(self._metric, query, matrix.tobytes()))
         self.forget()
-        return _merge(parts, search.most)
+        return np.concatenate(ids), np.frombuffer(b"".join(far), FLOAT64)
 
     def stream(self, query: Packed) -> Iterator[Ranked]:
         """All rows, nearest first, for a statement that stops when it has enough.
@@ -192,12 +202,3 @@ def _least(search: Search, present: int) -> int:
     """How many rows must have been found, where a graph has searched."""
     narrowed = search.ids is not None or search.is_bounded
     return 0 if search.most is None or narrowed else min(search.most, present)
-
-
-def _merge(parts: list[Ranked], count: int | None) -> Ranked:
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0)
-    ids = np.concatenate([ids for ids, _ in parts])
-    distances = np.concatenate([far for _, far in parts])
-    order = np.lexsort((ids, distances))[:count]
-    return ids[order], distances[order]

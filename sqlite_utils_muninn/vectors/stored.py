@@ -106,7 +106,26 @@ class StoredTable(MendableTable):
         id_ = query.constraints["rowid ="]
         if not self.can_look_up or len(query.constraints) > 2 or not isinstance(id_, int):
             return self._search(query, probe)
-        return self.rows(*self.lookups.find(id_), query)
+        known = self.lookups.everything()
+        if known is None:
+            return self.rows(*self.reader.among(probe, np.array([id_], np.int64)), query)
+        return self._kept(*known, query)
+
+    def _kept(self, ids: Ids, distances: Any, query: Query) -> Rows:
+        """All rows, of which this query asks for one: those that the join asks for next, too."""
+        columns: list[Any] = [None] * len(self.columns)
+        for place, name in enumerate(self.columns):
+            if name not in ("k", "ef_search") and place != self.command_column:
+                columns[place] = partial(self._value, name, query)
+        columns[self.places["distance"]] = distances
+        return Rows(columns, ids, kept_for=self.storage.schema)
+
+    def _value(self, name: str, query: Query, id_: int) -> Any:
+        """One column of a row that was looked up."""
+        ids = np.array([id_], np.int64)
+        if name == "vector":
+            return self.blobs(ids)[0]
+        return self.values(ids, query)[name][0]
 
     def asked(self, query: Query) -> tuple[object, ...]:
         """What the vector that is searched for depends on."""

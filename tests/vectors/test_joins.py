@@ -240,13 +240,13 @@ def test_a_writer_meanwhile_does_not_have_all_ranked_for_each_row(
     monkeypatch.setattr(lookups, "SHARE", 1_000_000)
     conn = small(connect)
     scans = []
-    scan = Reader.scan
+    distances = Reader.distances
 
     def counted(reader: Reader, *given: Any) -> Any:
         scans.append(given)
-        return scan(reader, *given)
+        return distances(reader, *given)
 
-    monkeypatch.setattr(Reader, "scan", counted)
+    monkeypatch.setattr(Reader, "distances", counted)
     seen = 0
     for id_, far in conn.execute(LOOK, ("[0]",)):
         assert far == id_ * id_

@@ -68,7 +68,7 @@ int python_to_binding(sqlite_api api, sqlite3_stmt *statement, int index, PyObje
 void release_object(void *object);
 
 /* Names that every statement asks for: made once, and found by their address. NULL: no memory. */
-enum { NAME_FILTER, NAME_COLUMNS, NAME_ROWIDS, NAME_ARRAY, NAMES };
+enum { NAME_FILTER, NAME_COLUMNS, NAME_ROWIDS, NAME_KEPT_FOR, NAME_ARRAY, NAMES };
 PyObject *interned(int name); /* borrowed */
 
 /* ---- Batches of rows (rows.c) ---- */
@@ -86,11 +86,16 @@ int batch_read(Batch *batch, PyObject *source, int width);
 void batch_clear(Batch *batch); /* needs the GIL */
 /* Makes a column that was left for later. -1 with an exception set. Needs the GIL. */
 int batch_make_column(Batch *batch, int column);
+/* Makes one value of such a column, by its rowid. NULL with an exception set. Needs the GIL. */
+PyObject *batch_make_value(const Batch *batch, int column, Py_ssize_t row);
 /* These run without the GIL. */
 int batch_lacks_column(const Batch *batch, int column);
 void batch_result(const Batch *batch, sqlite_api api, sqlite3_context *context, Py_ssize_t row,
                   int column);
 int64_t batch_rowid(const Batch *batch, Py_ssize_t row);
+/* Where rowids are there: whether in order, each once; and then the row of one, or -1. */
+int batch_is_by_rowid(const Batch *batch);
+Py_ssize_t batch_find(const Batch *batch, int64_t rowid);
 
 /* ---- Plans for xBestIndex (planner.c) ---- */
 
@@ -192,6 +197,17 @@ PyObject *database_execute(Database *database, PyObject *arguments);
 PyObject *database_columns(Database *database, PyObject *arguments);
 PyObject *database_blobs(Database *database, PyObject *arguments);
 PyObject *database_check(Database *database, PyObject *unused);
+
+/* ---- Rows that answer further calls (kept.c) ---- */
+
+int data_version(const Database *database, const char *schema, unsigned *version);
+
+typedef struct Kept Kept;
+Kept *kept_make(Database *database, const char *schema, int number, const char *text, int rowid,
+                int argc, sqlite3_value **argv);
+int kept_answers(const Kept *kept, int number, const char *text, int argc, sqlite3_value **argv,
+                 int64_t *rowid);
+void kept_free(Kept *kept);
 
 /* ---- Functions (function.c), modules (module.c) and tables (table.c, cursor.c) ---- */
 

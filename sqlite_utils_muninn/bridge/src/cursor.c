@@ -7,6 +7,10 @@ typedef struct {
     sqlite3_vtab_cursor base;
     Batch batch;
     Py_ssize_t row;      /* within the batch */
+    Py_ssize_t end;      /* the first row that is not given: of rows that are kept, one is */
+    Kept *kept;          /* what else the batch answers, or NULL */
+    int is_by_rowid;     /* the batch was given to be kept */
+    int is_in_order;     /* its rowids have been looked at */
     int64_t before;      /* rows of the batches before this one */
     int64_t call;        /* of rowids: differs from call to call of a table function */
     PyObject *batches;   /* iterator over the batches to come, or NULL */
@@ -34,7 +38,10 @@ static void cursor_reset(Cursor *cursor)
     batch_clear(&cursor->batch);
     Py_CLEAR(cursor->batches);
     Py_CLEAR(cursor->arguments);
-    cursor->row = 0;
+    kept_free(cursor->kept);
+    cursor->kept = NULL;
+    cursor->is_by_rowid = cursor->is_in_order = 0;
+    cursor->row = cursor->end = 0;
     cursor->before = 0;
     cursor->call = 0;
 }
@@ -54,9 +61,9 @@ int cursor_close(sqlite3_vtab_cursor *base)
 /* Goes to the next batch that has rows. Needs the GIL; -1 with an exception set. */
 static int cursor_advance(Cursor *cursor, int width)
 {
-    while (cursor->batches != NULL && cursor->row >= cursor->batch.rows) {
+    while (cursor->batches != NULL && cursor->row >= cursor->end) {
         cursor->before += cursor->batch.rows;
-        cursor->row = 0;
+        cursor->row = cursor->end = 0;
         batch_clear(&cursor->batch);
         PyObject *source = PyIter_Next(cursor->batches);
         if (source == NULL) {
@@ -68,6 +75,7 @@ static int cursor_advance(Cursor *cursor, int width)
         if (outcome < 0) {
             return -1;
         }
+        cursor->end = cursor->batch.rows;
     }
     return 0;
 }
@@ -75,7 +83,9 @@ static int cursor_advance(Cursor *cursor, int width)
 static int cursor_take(Cursor *cursor, PyObject *answer, int width)
 {
     if (PyTuple_Check(answer) || PyObject_IsInstance(answer, python.rows) == 1) {
-        return batch_read(&cursor->batch, answer, width);
+        int outcome = batch_read(&cursor->batch, answer, width);
+        cursor->end = cursor->batch.rows;
+        return outcome;
     }
     cursor->batches = PyObject_GetIter(answer);
     return cursor->batches ? cursor_advance(cursor, width) : -1;
@@ -245,6 +255,70 @@ static PyObject *call_instance(const Table *table, PlanReader *reader, int argc,
     return answer;
 }
 
+/* ---- Rows that are kept ---- */
+
+static void cursor_find(Cursor *cursor, int64_t rowid)
+{
+    Py_ssize_t row = batch_find(&cursor->batch, rowid);
+    cursor->row = row < 0 ? 0 : row;
+    cursor->end = row < 0 ? 0 : row + 1;
+}
+
+/* Which argument is the rowid; -1: none. */
+static int rowid_argument(const Table *table, int number, const char *text, int argc)
+{
+    PlanReader reader;
+    const Use *use = NULL;
+    plan_reader_start(&reader, table_plans(table), number, text);
+    for (int i = 0; i < argc; i++) {
+        if (plan_reader_next(&reader, &use) == ARGUMENT_USE && use->column < 0 && use->op == '=') {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Where rows were given to be kept: finds the one that is asked for now, and keeps the others as
+ * far as that can be. -1 with an exception set. */
+static int cursor_keep(Cursor *cursor, const Table *table, PyObject *answer, int number,
+                       const char *text, int argc, sqlite3_value **argv)
+{
+    Database *database = table->module->database;
+    PyObject *name = interned(NAME_KEPT_FOR);
+    PyObject *schema = name ? PyObject_GetAttr(answer, name) : NULL;
+    const char *words = NULL;
+    if (schema != NULL && schema != Py_None) {
+        words = PyUnicode_AsUTF8AndSize(schema, NULL);
+    }
+    int rowid = words ? rowid_argument(table, number, text, argc) : -1;
+    if (words != NULL && rowid < 0) {
+        PyErr_SetString(PyExc_ValueError, "rows are kept where one rowid is asked for");
+    } else if (words != NULL) {
+        cursor->is_by_rowid = 1;
+        cursor->kept = kept_make(database, words, number, text, rowid, argc, argv);
+        cursor_find(cursor, SQ(database->api, value_int64)(argv[rowid]));
+    }
+    Py_XDECREF(schema);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* The second time: many statements ask for one row only, and all rowids would be looked at. */
+static int cursor_check_order(Cursor *cursor, Table *table)
+{
+    Visit visit;
+    cursor->is_in_order = cursor->is_in_order || batch_is_by_rowid(&cursor->batch);
+    if (cursor->is_in_order) {
+        return SQLITE_OK;
+    }
+    if (!python_enter(&visit)) {
+        return SQLITE_MISUSE;
+    }
+    PyErr_SetString(PyExc_ValueError, "rows that are kept must come in the order of their rowids");
+    int code = failure_to_table(table->module->database, &table->base);
+    python_leave(&visit);
+    return code;
+}
+
 /* ---- Callbacks ---- */
 
 int cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int argc,
@@ -253,6 +327,11 @@ int cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int a
     Cursor *cursor = (Cursor *)base;
     Table *table = (Table *)base->pVtab;
     Visit visit;
+    int64_t rowid;
+    if (cursor->kept != NULL && kept_answers(cursor->kept, number, text, argc, argv, &rowid)) {
+        cursor_find(cursor, rowid);
+        return cursor_check_order(cursor, table);
+    }
     if (!python_enter(&visit)) {
         return SQLITE_MISUSE;
     }
@@ -262,7 +341,9 @@ int cursor_filter(sqlite3_vtab_cursor *base, int number, const char *text, int a
     plan_reader_start(&reader, table_plans(table), number, text);
     PyObject *answer = table->instance ? call_instance(table, &reader, argc, argv)
                                        : call_function(cursor, table, &reader, argc, argv);
-    if (answer == NULL || cursor_take(cursor, answer, result_width(table)) < 0) {
+    if (answer == NULL || cursor_take(cursor, answer, result_width(table)) < 0 ||
+        (cursor->batch.rowids != NULL && cursor->batches == NULL &&
+         cursor_keep(cursor, table, answer, number, text, argc, argv) < 0)) {
         code = failure_to_table(table->module->database, &table->base);
     }
     Py_XDECREF(answer);
@@ -274,7 +355,7 @@ int cursor_next(sqlite3_vtab_cursor *base)
 {
     Cursor *cursor = (Cursor *)base;
     cursor->row++;
-    if (cursor->row < cursor->batch.rows || cursor->batches == NULL) {
+    if (cursor->row < cursor->end || cursor->batches == NULL) {
         return SQLITE_OK;
     }
     Table *table = (Table *)base->pVtab;
@@ -293,7 +374,7 @@ int cursor_next(sqlite3_vtab_cursor *base)
 int cursor_eof(sqlite3_vtab_cursor *base)
 {
     const Cursor *cursor = (const Cursor *)base;
-    return cursor->row >= cursor->batch.rows;
+    return cursor->row >= cursor->end;
 }
 
 /* SQLite compares an argument again where it is given twice, and where there are more constraints
@@ -327,6 +408,23 @@ static int make_column(Cursor *cursor, Table *table, int column)
     return code;
 }
 
+static int make_value(Cursor *cursor, Table *table, sqlite3_context *context, int column)
+{
+    Database *database = table->module->database;
+    Visit visit;
+    if (!python_enter(&visit)) {
+        return SQLITE_MISUSE;
+    }
+    int code = SQLITE_OK;
+    PyObject *value = batch_make_value(&cursor->batch, column, cursor->row);
+    if (value == NULL || python_to_result(database->api, context, value, 0) < 0) {
+        code = failure_to_table(database, &table->base);
+    }
+    Py_XDECREF(value);
+    python_leave(&visit);
+    return code;
+}
+
 int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
     Cursor *cursor = (Cursor *)base;
@@ -335,6 +433,9 @@ int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int colum
     if (column < cursor->batch.width && !SQ(api, vtab_nochange)(context)) {
         int code = SQLITE_OK;
         if (batch_lacks_column(&cursor->batch, column)) {
+            if (cursor->is_by_rowid) {
+                return make_value(cursor, table, context, column);
+            }
             code = make_column(cursor, table, column);
         }
         if (code != SQLITE_OK) {

@@ -202,7 +202,6 @@ static PyObject *database_transaction_state(PyObject *self, PyObject *arguments)
     return PyUnicode_FromString(state >= 0 && state <= 2 ? names[state] : "none");
 }
 
-/* SQLite counts it up when the connection commits, and when it finds that another one has. */
 static PyObject *database_data_version(PyObject *self, PyObject *arguments)
 {
     Database *database = (Database *)self;
@@ -211,9 +210,7 @@ static PyObject *database_data_version(PyObject *self, PyObject *arguments)
     if (schema == NULL || !database_is_open(database)) {
         return NULL;
     }
-    if (SQ(database->api, txn_state)(database->db, schema) != SQLITE_TXN_READ ||
-        SQ(database->api, file_control)(database->db, schema, SQLITE_FCNTL_DATA_VERSION,
-                                        &version) != SQLITE_OK) {
+    if (!data_version(database, schema, &version)) {
         Py_RETURN_NONE;
     }
     return PyLong_FromUnsignedLong(version);

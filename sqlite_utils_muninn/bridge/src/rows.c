@@ -360,6 +360,14 @@ int batch_make_column(Batch *batch, int index)
     return 0;
 }
 
+PyObject *batch_make_value(const Batch *batch, int index, Py_ssize_t row)
+{
+    PyObject *maker = Py_NewRef(batch->columns[index].keep);
+    PyObject *value = PyObject_CallFunction(maker, "L", (long long)batch_rowid(batch, row));
+    Py_DECREF(maker);
+    return value;
+}
+
 int batch_read(Batch *batch, PyObject *source, int width)
 {
     memset(batch, 0, sizeof(*batch));
@@ -505,4 +513,28 @@ int64_t batch_rowid(const Batch *batch, Py_ssize_t row)
         return column->cells[row].as.integer;
     }
     return column_integer(column, column->data + row * column->stride);
+}
+
+int batch_is_by_rowid(const Batch *batch)
+{
+    for (Py_ssize_t row = 1; row < batch->rows; row++) {
+        if (batch_rowid(batch, row) <= batch_rowid(batch, row - 1)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+Py_ssize_t batch_find(const Batch *batch, int64_t rowid)
+{
+    Py_ssize_t low = 0, high = batch->rows;
+    while (low < high) {
+        Py_ssize_t middle = low + (high - low) / 2;
+        if (batch_rowid(batch, middle) < rowid) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < batch->rows && batch_rowid(batch, low) == rowid ? low : -1;
 }

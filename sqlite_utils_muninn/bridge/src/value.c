@@ -16,7 +16,8 @@ void release_object(void *object)
 
 PyObject *interned(int name)
 {
-    static const char *const texts[NAMES] = {"filter", "columns", "rowids", "__array_struct__"};
+    static const char *const texts[NAMES] = {"filter", "columns", "rowids", "kept_for",
+                                             "__array_struct__"};
     static PyObject *made[NAMES];
     if (made[name] == NULL) {
         made[name] = PyUnicode_InternFromString(texts[name]);
