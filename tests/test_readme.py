@@ -1,4 +1,4 @@
-"""README.md: the way from a CSV file to an answer runs as it stands there, and gives what it says."""
+"""README.md: the way from a CSV file to an answer runs as it stands there."""
 
 from __future__ import annotations
 
