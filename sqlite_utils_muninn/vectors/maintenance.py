@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def rebuild(storage: Storage, options: GraphOptions) -> None:
-    """Make everything anew from the vectors that are whole, in rows and in v_nodes."""
+    """Make everything anew from the vectors that are whole, in v_nodes and in v_rows."""
     if not storage.texts:
         _mend_config(storage, options)
-    nodes, vectors = storage.name("nodes"), storage.name("vectors")
+    rows, nodes = storage.name("rows"), storage.name("nodes")
     _drop_vectors(storage, storage.broken_vectors())
     if storage.texts:
         there = set(storage.vector_ids().tolist())
         _drop_vectors(storage, there - belonging.mend(storage, there))
     else:
-        storage.db.execute(f"DELETE FROM {nodes} WHERE id NOT IN (SELECT id FROM {vectors})")
-        storage.db.execute(f"INSERT OR IGNORE INTO {nodes}(id) SELECT id FROM {vectors}")
+        storage.db.execute(f"DELETE FROM {rows} WHERE id NOT IN (SELECT id FROM {nodes})")
+        storage.db.execute(f"INSERT OR IGNORE INTO {rows}(id) SELECT id FROM {nodes}")
     storage.edges.write([])
     storage.log(None)
 

@@ -107,7 +107,7 @@ def column_uses(columns: Sequence[Column]) -> tuple[str, ...]:
 
 
 def condition(query: Query, columns: Sequence[Column]) -> tuple[str, list[Any]] | None:
-    """The WHERE clause over v_nodes that the metadata constraints make; None: there are none."""
+    """The WHERE clause over v_rows that the metadata constraints make; None: there are none."""
     clauses, values = [], []
     for column in columns:
         for op in _OPERATORS:

@@ -1,7 +1,7 @@
 """The tables behind a vector table: what they are called, how they are made, and what is settled.
 
 v_config     key, value; `id` never changes, whatever the table is called
-v_nodes, v_vectors, v_log    the content, see storage.py
+v_rows, v_nodes, v_log    the content, see storage.py
 v_edges      the saved index, see edges.py
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .options import Column
 
-FORMAT = "2"
+FORMAT = "3"
 
 # SQLITE_CONSTRAINT, SQLITE_CORRUPT_VTAB
 CONSTRAINT, CORRUPT = 19, 267
@@ -114,8 +114,8 @@ class ShadowTables:
         extra = "".join(f", {quote(c.name)} {c.type}" for c in columns)
         for suffix, declared in {
             "config": "key TEXT PRIMARY KEY, value",
-            "nodes": f"id INTEGER PRIMARY KEY{extra}",
-            "vectors": "id INTEGER PRIMARY KEY, vector BLOB",
+            "rows": f"id INTEGER PRIMARY KEY{extra}",
+            "nodes": "id INTEGER PRIMARY KEY, vector BLOB",
             "edges": "id INTEGER PRIMARY KEY, data BLOB",
             "log": "seq INTEGER PRIMARY KEY, id INTEGER, tag INTEGER NOT NULL",
         }.items():

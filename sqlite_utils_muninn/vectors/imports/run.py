@@ -75,8 +75,8 @@ def _make(db: Database, table: str, origin: Origin) -> None:
 
 
 def _compare(db: Database, table: str, found: tuple[str, int, str], origin: Origin) -> None:
-    nodes = db.execute(f"PRAGMA table_info({quote(f'{table}_nodes')})")
-    columns = [row[1] for row in nodes if row[1] != "id"]
+    rows = db.execute(f"PRAGMA table_info({quote(f'{table}_rows')})")
+    columns = [row[1] for row in rows if row[1] != "id"]
     wanted = [column.name for column in origin.columns]
     if (*found, columns) != (INDEX, origin.dimensions, origin.metric, wanted):
         raise ValueError(
@@ -117,8 +117,8 @@ def _store(
 
 
 def _there(db: Database, table: str, ids: Sequence[int]) -> set[int]:
-    nodes = quote(f"{table}_nodes")
-    sql = f"SELECT id FROM {nodes} WHERE id IN (SELECT value FROM json_each(?))"
+    rows = quote(f"{table}_rows")
+    sql = f"SELECT id FROM {rows} WHERE id IN (SELECT value FROM json_each(?))"
     return {row[0] for row in db.execute(sql, (json.dumps(ids),))}
 
 
