@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from datasette import hookimpl
 
-from . import connections, database_settings, inference, links, permissions, pulls, settings
+from . import connections, database_settings, inference, links, permissions, settings
+from .models import pulls
 from .views import models, search
 
 if TYPE_CHECKING:

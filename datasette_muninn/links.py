@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from .graph_search.graphs import declared_graphs
 from .permissions import derived_of
-from .search import searchable
 from .settings import settings_of
+from .table_search import searchable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

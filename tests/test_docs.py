@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from datasette_muninn.asked import OPTIONS as PARAMETERS
 from datasette_muninn.database_settings import DatabaseSettings
+from datasette_muninn.parameters import OPTIONS as PARAMETERS
 from datasette_muninn.settings import Settings
 from docs.reference import FOLDER, cli_reference
 from sqlite_utils_muninn import settings

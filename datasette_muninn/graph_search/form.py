@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..asked import DEFAULT_SIZE, NONE
+from ..parameters import DEFAULT_SIZE, NONE
 from .facets import Choice
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils_muninn.search.declared import KnowledgeGraph
 
-    from ..asked import Asked
+    from ..parameters import Asked
 
 HOPS = (
     ("", "2 steps"),

@@ -10,19 +10,19 @@ from urllib.parse import urlencode
 from datasette.utils import tilde_decode, tilde_encode
 from datasette.utils.asgi import NotFound, Response
 
-from .. import trial as trials
 from ..inference import BusyError, inference_of
-from ..models import ModelEntry, entries, entry_of, facts, file_of, known_model
+from ..models import trial as trials
+from ..models.entries import ModelEntry, entries, entry_of, facts, file_of, known_model
+from ..models.pulls import pulls_of
+from ..models.trial import MOST_CANDIDATES, Trial
 from ..permissions import MANAGE_MODELS, VIEW_MODELS
-from ..pulls import pulls_of
 from ..settings import settings_of
-from ..trial import MOST_CANDIDATES, Trial
 from .json_answers import json_answer, json_error
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
 
-    from ..pulls import Pull
+    from ..models.pulls import Pull
 
 
 async def models(request: Any, datasette: Datasette) -> Response:
@@ -216,7 +216,7 @@ async def _html(
         "most_candidates": MOST_CANDIDATES,
         "megabytes": _megabytes,
     }
-    html = await datasette.render_template("muninn/models_one.html", context, request=request)
+    html = await datasette.render_template("muninn/model.html", context, request=request)
     return Response.html(html, status=status)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from datasette_muninn import asked
+from datasette_muninn import parameters
 from sqlite_utils_muninn.search.options import Options
 from tests.web.graph_library import HOSTILE, PLACES
 from tests.web.graph_page import PATH, get
@@ -45,7 +45,7 @@ async def test_edge_types(town: Any) -> None:
 async def test_all_settings_of_the_engine_can_be_asked_for() -> None:
     """The fault: SQL and the command line learn an argument, and the page does not."""
     settings = {field.name for field in fields(Options)} - {"top_k", "where"}
-    assert settings | {"reranker", "edge_table"} == set(asked.OPTIONS)
+    assert settings | {"reranker", "edge_table"} == set(parameters.OPTIONS)
 
 
 async def test_weights_of_types_and_one_table_of_edges(town: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from datasette_muninn import pulls
+from datasette_muninn.models import pulls
 from tests.models.file_server import FileServer
 from tests.web.test_models import LIST, as_root
 

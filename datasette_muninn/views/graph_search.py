@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from datasette import Response
 from datasette.resources import DatabaseResource
 
-from ..asked import NONE, Asked, RefusedError, read
 from ..database_settings import database_settings
 from ..drawing.svg import picture
 from ..graph_search.answering import search_graph
@@ -19,6 +18,7 @@ from ..graph_search.form import choices, options, what_is_set
 from ..graph_search.waiting import waiting_rows
 from ..inference import BusyError
 from ..links import search_url
+from ..parameters import NONE, Asked, RefusedError, read
 from ..settings import settings_of
 from .json_answers import json_answer, json_error
 
@@ -175,7 +175,7 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "autofocus": not page.asked.query,
         "table_url": lambda table: datasette.urls.table(page.database, table),
     }
-    html = await datasette.render_template("muninn/graph.html", context, request=request)
+    html = await datasette.render_template("muninn/graph_search.html", context, request=request)
     return Response.html(html, status=page.status)
 
 

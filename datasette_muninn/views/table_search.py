@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 from datasette import Response
 
-from ..asked import DEFAULT_SIZE, RefusedError, read_query, read_size
 from ..graph_search.graphs import declared_graphs, proposed_graph
 from ..inference import BusyError
 from ..links import search_url
-from ..search import Result, searchable
-from ..search import search as nearest_rows
+from ..parameters import DEFAULT_SIZE, RefusedError, read_query, read_size
 from ..settings import settings_of
+from ..table_search import Result, searchable
+from ..table_search import search as nearest_rows
 from .json_answers import json_answer, json_error
 
 if TYPE_CHECKING:
@@ -109,5 +109,5 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         if proposed and proposed.graph.edges
         else None,
     }
-    html = await datasette.render_template("muninn/search.html", context, request=request)
+    html = await datasette.render_template("muninn/table_search.html", context, request=request)
     return Response.html(html, status=page.status)
