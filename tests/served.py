@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# Datasette's limits are by the clock, and on a busy machine any query may take a second.
+PATIENT = {"sql_time_limit_ms": 60_000, "facet_time_limit_ms": 60_000}
+
+
 @contextmanager
 def served(*arguments: Any) -> Iterator[str]:
     """Serve on a free port; gives the server's address. What it logs is read, so it never waits."""
+    settings = [word for pair in PATIENT.items() for word in ("--setting", *map(str, pair))]
+    given = [*map(str, arguments), *settings, "--port", "0"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "datasette", "serve", *map(str, arguments), "--port", "0"],
+        [sys.executable, "-m", "datasette", "serve", *given],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -29,7 +35,7 @@ def served(*arguments: Any) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _address_in(lines: Any) -> str:

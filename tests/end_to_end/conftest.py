@@ -37,7 +37,11 @@ def server(
     folder = tmp_path_factory.mktemp("server")
     config = folder / "datasette.json"
     files = [str(write_library(folder)), str(write_graph(folder))]
-    options = {"models": {"tiny": str(folder / "tiny.gguf")}, "models_directory": str(folder)}
+    options = {
+        "models": {"tiny": str(folder / "tiny.gguf")},
+        "models_directory": str(folder),
+        "max_seconds": 60,  # the limit of one search, on a machine that is busy
+    }
     of_town = {"questions": ["Who bakes bread?", "steel bridges"]}
     whole = {
         "plugins": {"datasette-muninn": options},
