@@ -19,6 +19,7 @@ FLAGS = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # in a container there may be little of it
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
