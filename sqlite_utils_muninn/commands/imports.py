@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_utils_muninn.commands.database import host_for, open_database, plain_errors
-from sqlite_utils_muninn.commands.progress import Bar, rows
+from .database import host_for, open_database, plain_errors
+from .progress import Bar, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

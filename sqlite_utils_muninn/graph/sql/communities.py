@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Declaration, Dictionary
-    from sqlite_utils_muninn.graph.graph import Graph
-    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
+
+    from ..graph import Graph
+    from ..work import Work
 
 
 STRIDE = 10_000
@@ -67,7 +68,7 @@ def surface(host: Host) -> list[Declaration]:
 def _leiden(call: Call) -> Any:
     import numpy as np
 
-    from sqlite_utils_muninn.graph.leiden import leiden
+    from ..leiden import leiden
 
     call.direction  # noqa: B018 - undirected whatever it says, but not a word that means nothing
     resolution = call.at_least("resolution", 0)
@@ -85,7 +86,7 @@ def _leiden(call: Call) -> Any:
 
 
 def _conductance(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.conductance import conductance
+    from ..conductance import conductance
 
     way, graph = call.direction, call.graph()
     groups, size, group, member = _membership(call, graph)
@@ -99,7 +100,8 @@ def _conductance(call: Call) -> Any:
 def _membership(call: Call, graph: Graph) -> tuple[list[Any], np.ndarray, np.ndarray, np.ndarray]:
     """Read groups: their ids, their sizes, and pairs of (group, node of the graph)."""
     from sqlite_utils_muninn.bridge import Dictionary
-    from sqlite_utils_muninn.graph.edge_table import find_column, find_table
+
+    from ..edge_table import find_column, find_table
 
     table = find_table(call.db, call.name, call["membership_table"])
     group = find_column(call.name, "group_col", table, call["group_col"])

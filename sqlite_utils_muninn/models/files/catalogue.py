@@ -18,7 +18,8 @@ from importlib import resources
 from typing import Any, Literal
 
 from sqlite_utils_muninn import settings
-from sqlite_utils_muninn.models.errors import UnknownModelError
+
+from ..errors import UnknownModelError
 
 Task = Literal["embedding", "reranking"]
 Pooling = Literal["mean", "cls", "last", "rank"]

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.bridge import Function
-from sqlite_utils_muninn.models.names import lookup
-from sqlite_utils_muninn.models.sql.parameters import MODEL, TEXT
+
+from ..names import lookup
+from .parameters import MODEL, TEXT
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration
