@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
-from .committing import transaction
+from .committing import renaming, transaction
 from .deferred import made_before
 from .difference import Difference, sort
 from .options import TEXT, TextOptions, text_options
@@ -192,14 +192,8 @@ def _write(made: OwnPlan, where: str, parameters: Sequence[Any] = ()) -> None:
 
 def _put_in_place(made: OwnPlan) -> None:
     """Take over what was written meanwhile, and let the new table be the old one."""
-    db, target = made.db, made.target
-    ((legacy,),) = db.execute("PRAGMA legacy_alter_table")
-    # A view that names the table is no reason to fail: the table is back in a moment.
-    db.execute("PRAGMA legacy_alter_table = ON")
-    try:
-        transaction(db, lambda: _take_over(made, target))
-    finally:
-        db.execute(f"PRAGMA legacy_alter_table = {int(legacy)}")
+    with renaming(made.db):
+        transaction(made.db, lambda: _take_over(made, made.target))
 
 
 def _take_over(made: OwnPlan, target: str) -> None:

@@ -49,6 +49,8 @@ def _ids(given: Mapping[str, Any]) -> Ids | None:
 
 
 def _whole(owner: str, name: str, value: Any, least: int) -> int:
+    if isinstance(value, str) and value.strip().isdecimal():  # as a parameter of a web page is
+        value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or value < least:

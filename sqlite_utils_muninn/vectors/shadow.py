@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import Database, SQLError, quote
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .options import Column
 
 FORMAT = "3"
+OF_SQLITE_MUNINN = {"dimensions", "entry_point", "max_level"}  # keys of its config
 
 # SQLITE_CONSTRAINT, SQLITE_CORRUPT_VTAB
 CONSTRAINT, CORRUPT = 19, 267
@@ -37,6 +39,7 @@ class ShadowTables:
         self.owner = owner
         self._dimensions = dimensions
         self._id: str | None = None
+        self._is_known = False
         self.call(table)
 
     def call(self, table: str) -> None:
@@ -73,9 +76,23 @@ class ShadowTables:
         """The id if it has been read, without a look at the file."""
         return self._id
 
+    def check_origin(self) -> None:
+        """Raise SQLError where another program, or version of this one, made the tables."""
+        if not self._is_known:
+            if not self.db.has_table(self.schema, f"{self.table}_rows"):
+                self.check_config(self.config())
+            self._is_known = True
+
     def check_config(self, config: Mapping[str, Any]) -> str:
         """Return the id. Raises SQLError where this version of the program did not write that."""
         id_ = config.get("id")
+        if id_ is None and OF_SQLITE_MUNINN <= config.keys():
+            name = shlex.quote(self.table)
+            raise SQLError(
+                f"{self.owner}: table {self.table!r} was made by the extension sqlite-muninn; this "
+                f"converts it: sqlite-utils muninn import sqlite-muninn FILE {name} FILE {name}",
+                CORRUPT,
+            )
         if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{16}", id_):
             raise self.damaged(f"{self.table}_config has no valid id")
         if config.get("format") != FORMAT:

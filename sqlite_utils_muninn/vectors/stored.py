@@ -85,6 +85,7 @@ class StoredTable(Writable):
 
     def filter(self, query: Query) -> Rows | Iterator[Rows]:
         """Answer a statement."""
+        self.storage.check_origin()
         if query.plan.endswith(" match"):
             if "rowid =" in query.constraints and "k =" not in query.constraints:
                 return self._look_up(query)
@@ -307,6 +308,7 @@ class StoredTable(Writable):
 
     def begin(self) -> None:
         """The first write of a transaction, before it is done."""
+        self.storage.check_origin()
         key = self._key()
         if key:
             transactions(self.db).setdefault(key, Transaction(wrote=False))
@@ -332,6 +334,7 @@ class StoredTable(Writable):
 
     def rename(self, new_name: str) -> None:
         """ALTER TABLE ... RENAME TO."""
+        self.storage.check_origin()
         self.storage.rename(new_name, self.shadow)
 
     def destroy(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...bridge import attach, quote
 from ..blob import FLOAT32
-from ..committing import transaction
+from ..committing import renaming, transaction
 from ..options import INDEX
 from ..saving import finish
 from ..tables import vector_tables
@@ -54,6 +54,18 @@ def run(conn: Any, table: str, origin: Origin, *, replace: bool = False) -> Iter
             _store(db, table, origin, rows, progress, replace=replace)
             yield progress
     finish(db, table)
+
+
+def put_in_place(conn: Any, table: str, old: str) -> None:
+    """Drop the old table and let a new one have its name; views and triggers find that."""
+    db = attach(getattr(conn, "conn", conn))
+
+    def swap() -> None:
+        db.execute(f"DROP TABLE {quote(old)}")
+        db.execute(f"ALTER TABLE {quote(table)} RENAME TO {quote(old)}")
+
+    with renaming(db):
+        transaction(db, swap)
 
 
 def _make(db: Database, table: str, origin: Origin) -> None:

@@ -1,4 +1,4 @@
-"""What programs made for sqlite-muninn read of its shadow tables is there under the same names."""
+"""SQL that was written for sqlite-muninn finds what it asks for."""
 
 from __future__ import annotations
 
@@ -43,3 +43,16 @@ def test_a_node_is_the_query_of_a_search(vec: Any) -> None:
         "SELECT ne.rowid FROM vec ne, a_vec WHERE ne.vector MATCH a_vec.vector AND ne.k = 2"
     )
     assert vec.execute(sql, (0,)).fetchall() == [(1,), (7,)]
+
+
+@pytest.mark.parametrize("k", [2, 2.0, "2"])
+def test_k_may_be_text(vec: Any, k: Any) -> None:
+    """As a parameter of a web page is; the fault was "k must be a whole number"."""
+    sql = "SELECT rowid FROM vec WHERE vector MATCH ? AND k = ? AND ef_search = ?"
+    assert vec.execute(sql, (blob(1, 0), k, "64")).fetchall() == [(1,), (7,)]
+
+
+@pytest.mark.parametrize("k", ["two", "-1", "", "1.5", b"2", None])
+def test_k_is_a_number(vec: Any, k: Any) -> None:
+    with pytest.raises(Exception, match="hnsw_index: k must be a whole number >= 0, got"):
+        vec.execute("SELECT rowid FROM vec WHERE vector MATCH ? AND k = ?", (blob(1, 0), k))
