@@ -86,7 +86,7 @@ class ShadowTables:
     def check_config(self, config: Mapping[str, Any]) -> str:
         """Return the id. Raises SQLError where this version of the program did not write that."""
         id_ = config.get("id")
-        if id_ is None and OF_SQLITE_MUNINN <= config.keys():
+        if id_ is None and config.keys() >= OF_SQLITE_MUNINN:
             name = shlex.quote(self.table)
             raise SQLError(
                 f"{self.owner}: table {self.table!r} was made by the extension sqlite-muninn; this "

@@ -180,8 +180,9 @@ class StoredTable(Writable):
         places, given = self.places, query.constraints
         if distances is not None:
             columns[places["distance"]] = distances
-        columns[places["k"]] = given.get("k =")
-        columns[places["ef_search"]] = given.get("ef_search =")
+        for name in ("k", "ef_search"):
+            value = given.get(f"{name} =")
+            columns[places[name]] = int(value) if isinstance(value, str) else value
         if self.reads(query, "vector"):
             # SQLite counts a column as read that only MATCH names: it is made when asked for.
             columns[places["vector"]] = self.reader.take(ids) or partial(self.blobs, ids)

@@ -48,8 +48,8 @@ def test_a_node_is_the_query_of_a_search(vec: Any) -> None:
 @pytest.mark.parametrize("k", [2, 2.0, "2"])
 def test_k_may_be_text(vec: Any, k: Any) -> None:
     """As a parameter of a web page is; the fault was "k must be a whole number"."""
-    sql = "SELECT rowid FROM vec WHERE vector MATCH ? AND k = ? AND ef_search = ?"
-    assert vec.execute(sql, (blob(1, 0), k, "64")).fetchall() == [(1,), (7,)]
+    sql = "SELECT rowid, k, ef_search FROM vec WHERE vector MATCH ? AND k = ? AND ef_search = ?"
+    assert vec.execute(sql, (blob(1, 0), k, "64")).fetchall() == [(1, 2, 64), (7, 2, 64)]
 
 
 @pytest.mark.parametrize("k", ["two", "-1", "", "1.5", b"2", None])
