@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -15,12 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from datasette.app import Datasette
+    from datasette.database import Database
 
 
 def search_url(datasette: Datasette, database: str, query: str = "") -> str:
     """The path of a database's search page."""
     path = str(datasette.urls.database(database)) + "/-/muninn/search"
     return f"{path}?{query}" if query else path
+
+
+def file_name(db: Database) -> str:
+    """What commands call a database's file; Datasette's own name may be another."""
+    return Path(db.path or f"{db.name}.db").name
 
 
 def for_database(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..parameters import DEFAULT_SIZE, NONE
+from ..parameters import DEFAULT_SIZE, NONE, OPTIONS
 from .facets import Choice
 
 if TYPE_CHECKING:
@@ -98,6 +98,15 @@ def options(
         example = "SQL, such as type = 'group'"
         offered.append(Option("_where", TITLES["_where"], asked.where or "", (), example))
     return offered
+
+
+def unshown(
+    given: Sequence[tuple[str, str]], shown: Sequence[Choices | Option]
+) -> list[tuple[str, str]]:
+    """Return what was given and has no field: the next search keeps it, as it keeps the others."""
+    fields = {field.name for field in shown}
+    names = {*OPTIONS, "explain"} - fields
+    return [(name, value) for name, value in given if name in names and value.strip()]
 
 
 def what_is_set(asked: Asked) -> list[str]:

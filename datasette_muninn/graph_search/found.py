@@ -27,6 +27,23 @@ PARTS = {
 }
 """The numbers of a row, and what they are."""
 
+COUNTED = {
+    "graph": "edges",
+    "names": "nodes",
+    "embed": "vectors",
+    "fulltext": "rows",
+    "vectors": "rows",
+    "letters": "rows",
+    "fusion": "candidates",
+    "rerank": "candidates",
+    "walk": "nodes",
+    "rank": "rows",
+    "reasons": "rows",
+    "rows": "rows",
+    "draw": "nodes",
+}
+"""What each step of a search counts."""
+
 
 @dataclass(frozen=True)
 class Found:

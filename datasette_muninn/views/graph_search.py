@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -14,10 +13,11 @@ from ..database_settings import database_settings
 from ..drawing.svg import picture
 from ..graph_search.answering import search_graph
 from ..graph_search.facets import edge_types, node_types
-from ..graph_search.form import choices, options, what_is_set
+from ..graph_search.form import choices, options, unshown, what_is_set
+from ..graph_search.found import COUNTED
 from ..graph_search.waiting import waiting_rows
 from ..inference import BusyError
-from ..links import search_url
+from ..links import file_name, search_url
 from ..parameters import NONE, Asked, RefusedError, read
 from ..settings import settings_of
 from .json_answers import json_answer, json_error
@@ -142,9 +142,11 @@ def _json(datasette: Datasette, page: Page) -> Response:
 
 
 async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
-    path, db = search_url(datasette, page.database), datasette.databases[page.database]
+    path = search_url(datasette, page.database)
     result = page.result
     rows = result.rows if result else []
+    to_choose = choices(page.node_types, page.edge_types, page.asked)
+    to_set = options(page.shown.graph, page.asked, page.reranker, page.may_use_sql)
     context = {
         "database": page.database,
         "graph": page.shown.graph,
@@ -156,11 +158,13 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "drawn": result.drawn if result else None,
         "picture": picture(result.drawn) if result and result.drawn.edges else None,
         "missing": result.answer.missing if result else [],
+        "counted": COUNTED,
         "stages": result.answer.stages if result and page.asked.explain else [],
         "several_tables": len({row.table for row in rows}) > 1,
         "waiting": page.waiting,
-        "choices": choices(page.node_types, page.edge_types, page.asked),
-        "options": options(page.shown.graph, page.asked, page.reranker, page.may_use_sql),
+        "choices": to_choose,
+        "options": to_set,
+        "unshown": unshown(_pairs(request), [*to_choose, *to_set]),
         "filtered": what_is_set(page.asked),
         "questions": _questions(datasette, page, path),
         "search_url": path,
@@ -171,7 +175,7 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         ),
         "explain_url": f"{path}?{urlencode([*_pairs(request), ('explain', '1')])}",
         "max_query": settings_of(datasette).max_query,
-        "filename": Path(db.path or f"{page.database}.db").name,
+        "filename": file_name(datasette.databases[page.database]),
         "autofocus": not page.asked.query,
         "table_url": lambda table: datasette.urls.table(page.database, table),
     }

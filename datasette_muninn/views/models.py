@@ -201,7 +201,7 @@ async def _html(
     url = model_url(datasette, entry.name)
     context = {
         "entry": entry,
-        "header": header,
+        "header": _besides(header, entry),
         "trial": trial,
         "asked": asked,
         "error": error,
@@ -218,6 +218,22 @@ async def _html(
     }
     html = await datasette.render_template("muninn/model.html", context, request=request)
     return Response.html(html, status=status)
+
+
+def _besides(header: dict[str, Any] | None, entry: ModelEntry) -> dict[str, str | int]:
+    """What a file's header says and the page does not say already, as it is shown."""
+    told = asdict(entry)
+    found: dict[str, str | int] = {}
+    for name, value in (header or {}).items():
+        if str(value).casefold() == str(told.get(name)).casefold():
+            continue
+        if isinstance(value, dict):
+            found[name] = ", ".join(f"{key}: {count:,}" for key, count in value.items())
+        elif isinstance(value, list | tuple):
+            found[name] = ", ".join(map(str, value))
+        else:
+            found[name] = value
+    return found
 
 
 def _results(trial: Trial) -> dict[str, Any] | None:

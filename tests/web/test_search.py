@@ -224,3 +224,11 @@ async def test_search_is_offered_on_datasettes_own_pages(datasette: Any) -> None
         in (await instance.client.get("/library/articles")).text
     )
     assert "muninn/search" not in (await instance.client.get("/library/plain")).text
+
+
+async def test_commands_that_a_page_shows_name_the_file(datasette: Any, tmp_path: Path) -> None:
+    """The fault: a file called archive.sqlite was said to be archive.db."""
+    path = tmp_path / "archive.sqlite"
+    sqlite3.connect(path).close()
+    page = (await datasette(files=[path]).client.get("/archive/-/muninn/search")).text
+    assert "sqlite-utils embed archive.sqlite articles title body" in page
