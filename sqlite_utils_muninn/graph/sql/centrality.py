@@ -63,7 +63,7 @@ def _degree_function(host: Host) -> Declaration:
     return graph_function(
         host,
         "graph_degree",
-        ("node", "in_degree", "out_degree", "degree", "centrality REAL"),
+        ("node", "in_degree REAL", "out_degree REAL", "degree REAL", "centrality REAL"),
         (*EDGES, WEIGHT, _SCALED, direction("both"), *TIME, *TYPES),
         _degree,
         help="How many edges each node has, or the sum of their weights.",

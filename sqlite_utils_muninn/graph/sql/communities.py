@@ -48,7 +48,7 @@ def surface(host: Host) -> list[Declaration]:
         graph_function(
             host,
             "graph_conductance",
-            ("group_id", "size INTEGER", "internal", "cut", "vol", "phi REAL"),
+            ("group_id", "size INTEGER", "internal REAL", "cut REAL", "vol REAL", "phi REAL"),
             (
                 *EDGES,
                 WEIGHT,
@@ -91,14 +91,11 @@ def _conductance(call: Call) -> Any:
     way, graph = call.direction, call.graph()
     groups, size, group, member = _membership(call, graph)
     found = call.run(graph, lambda work: conductance(graph, group, member, len(groups), way, work))
-    sums = [found.internal, found.cut, found.volume]
-    if graph.weight is None:
-        sums = [column.astype("i8") for column in sums]
-    return (groups, size, *sums, found.phi)
+    return (groups, size, found.internal, found.cut, found.volume, found.phi)
 
 
 def _membership(call: Call, graph: Graph) -> tuple[list[Any], np.ndarray, np.ndarray, np.ndarray]:
-    """Read groups: their ids, their sizes, and pairs of (group, node of the graph)."""
+    """Groups that have nodes: their ids, how many, and pairs of (group, node of the graph)."""
     from sqlite_utils_muninn.bridge import Dictionary
 
     from ..edge_table import find_column, find_table
@@ -125,10 +122,10 @@ def _grouped(
     work.need(100 * len(groups) + 80 * len(values), "the groups")
     pairs = np.unique(groups.astype(np.int64) << 32 | members)
     groups, members = (pairs >> 32).astype(np.int64), (pairs & 0xFFFFFFFF).astype(np.int64)
-    kinds, groups, size = np.unique(groups, return_inverse=True, return_counts=True)
     nodes = np.fromiter(_found(graph, values, work), np.int64, len(values))
     inside = nodes[members] >= 0 if len(members) else np.zeros(0, bool)
-    return values.take(kinds.tolist()), size, groups[inside], nodes[members][inside]
+    kinds, groups, size = np.unique(groups[inside], return_inverse=True, return_counts=True)
+    return values.take(kinds.tolist()), size, groups, nodes[members][inside]
 
 
 def _found(graph: Graph, values: Dictionary, work: Work) -> Iterator[int]:
