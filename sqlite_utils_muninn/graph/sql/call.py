@@ -131,9 +131,9 @@ class Call:
         """The graph of a graph_adjacency table, whose columns are its own; None for others."""
         if table.kind != "virtual":
             return None
-        from .. import adjacency
+        from ..adjacency.table import find
 
-        found = adjacency.find(self.db, table)
+        found = find(self.db, table)
         if found is None:
             return None
         if edges.timestamp is not None or edges.types is not None:

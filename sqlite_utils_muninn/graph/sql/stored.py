@@ -32,12 +32,12 @@ def surface(host: Host) -> list[Declaration]:
     """Return the table and the function that write."""
 
     def create(*arguments: Any) -> VirtualTable:
-        from ..adjacency import Adjacency
+        from ..adjacency.table import Adjacency
 
         return Adjacency.create(*arguments)
 
     def connect(*arguments: Any) -> VirtualTable:
-        from ..adjacency import Adjacency
+        from ..adjacency.table import Adjacency
 
         return Adjacency.connect(*arguments)
 
