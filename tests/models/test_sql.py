@@ -259,14 +259,14 @@ def test_batches_that_are_none(minilm: Any, sqlite: Any, texts: str, said: str) 
 def test_tokens(minilm: Any) -> None:
     assert one(minilm, "SELECT muninn_model_dim('MiniLM')") == 384
     assert one(minilm, "SELECT muninn_tokenize('MiniLM', 'playing guitars')") == (
-        "[101, 2652, 7334, 102]"
+        "[101,2652,7334,102]"
     )
     pieces = one(minilm, "SELECT muninn_tokenize_text('MiniLM', 'playing guitars')")
     assert json.loads(pieces) == ["[CLS]", " playing", " guitars", "[SEP]"]
     assert one(minilm, "SELECT muninn_token_count('MiniLM', 'playing guitars')") == 4
     sql = "SELECT value FROM json_each(muninn_tokenize('MiniLM', 'playing'))"
     assert minilm.execute(sql).fetchall() == [(101,), (2652,), (102,)]
-    assert one(minilm, "SELECT json_array(muninn_tokenize('MiniLM', ''))") == "[[101, 102]]"
+    assert one(minilm, "SELECT json_array(muninn_tokenize('MiniLM', ''))") == "[[101,102]]"
 
 
 def test_views_and_triggers_may_embed_but_name_no_file(minilm: Any, sqlite: Any) -> None:

@@ -9,7 +9,6 @@ compare with ours.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from sqlite_utils_muninn.bridge import (
 from ..model import Model
 from ..names import UnknownNameError, lookup, lookup_local
 from .table import NamedModels
+from .tokens import json_array
 from .unless import Unless
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _functions(host: Host) -> list[Declaration]:
 def _tokens(host: Host) -> list[Declaration]:
     def tokenize_json(db: Database, model: str, text: str) -> str:
         host.check_text("lembed_tokenize_json", text)
-        return json.dumps(lookup(db, host, model, "lembed_tokenize_json").tokenize(text))
+        return json_array(lookup(db, host, model, "lembed_tokenize_json").tokenize(text))
 
     def token_score(db: Database, model: str, token: int) -> float:
         with lookup_local(db, host, model, "lembed_token_score").engine.weights() as weights:
