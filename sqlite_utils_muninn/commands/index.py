@@ -80,16 +80,18 @@ def index(
 
 def _chosen(conn: Any, path: str, name: str | None) -> Sequence[VectorTable]:
     """The vector tables that are meant. Raises ValueError where there is none."""
-    from sqlite_utils_muninn.vectors.tables import vector_tables
+    from sqlite_utils_muninn.vectors.tables import unreadable, vector_tables
 
     tables = vector_tables(conn)
     if name is None:
         if not tables:
+            unreadable(conn)
             raise ValueError(f"{path} has no vector tables: sqlite-utils embed PATH TABLE COLUMN")
         return tables
     wanted = name.casefold()
     found = [t for t in tables if wanted in (t.name.casefold(), (t.source or "").casefold())]
     if not found:
+        unreadable(conn, name)
         known = ", ".join(t.name for t in tables) or "none"
         raise ValueError(f"{name!r} is not a vector table and not embedded; there are: {known}")
     return found

@@ -11,7 +11,7 @@ from .passages import Passages
 from .source import describe
 from .state import waiting
 from .storage import Storage
-from .tables import VectorTable, module_of, vector_tables
+from .tables import VectorTable, module_of, unreadable, vector_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,7 @@ def _virtual_tables(copy: Database) -> list[str]:
     for name, sql in rows:
         module = module_of(sql)
         if module in (INDEX, TEXT):
+            unreadable(copy, name)
             raise ValueError(
                 f"table {name!r} is damaged and cannot be copied; drop it, or try to mend it: "
                 "sqlite-utils muninn index PATH TABLE --rebuild"

@@ -82,3 +82,14 @@ def test_what_it_says_converts_the_table(run: Any, old: Path, ask: Any) -> None:
 def test_it_can_be_dropped(ask: Any) -> None:
     ask("DROP TABLE my_vecs")
     assert ask("SELECT name FROM sqlite_master WHERE name LIKE 'my_vecs%'") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("index", "{}"), ("index", "{}", "MY_VECS"), ("detach", "{}", "{}.out")],
+)
+def test_commands_say_so_too(run: Any, old: Path, words: tuple[str, ...]) -> None:
+    """The fault: "has no vector tables", and that the table was damaged, drop it."""
+    result = run("muninn", *(word.format(old) for word in words))
+    assert (result.exit_code, result.output) == (1, f"Error: {SAYS}\n")
+    assert not old.with_name("old.db.out").exists()
