@@ -86,14 +86,6 @@ class KnownModel:
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
 
-    def allows_dimensions(self, dimensions: int) -> bool:
-        """Whether the model was trained for embeddings of this length."""
-        if self.dimensions is None:
-            return False
-        if self.matryoshka_minimum is not None:
-            return self.matryoshka_minimum <= dimensions <= self.dimensions
-        return dimensions == self.dimensions or dimensions in self.matryoshka
-
 
 class Catalogue:
     """Known models by name or alias, in upper or lower case."""
