@@ -164,7 +164,8 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "waiting": page.waiting,
         "choices": to_choose,
         "options": to_set,
-        "unshown": unshown(_pairs(request), [*to_choose, *to_set]),
+        # One that is wrong must not come back with the next search.
+        "unshown": [] if page.error else unshown(_pairs(request), [*to_choose, *to_set]),
         "filtered": what_is_set(page.asked),
         "questions": _questions(datasette, page, path),
         "search_url": path,

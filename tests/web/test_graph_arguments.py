@@ -122,6 +122,8 @@ async def test_the_next_search_keeps_what_has_no_field(town: Any) -> None:
     form = page.partition("<form")[2].partition("</form>")[0]
     hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
     assert hidden == {"alpha": "1", "explain": "1"}
+    wrong = (await town().client.get(f"{PATH}?q=bread&alpha=x")).text
+    assert 'name="alpha"' not in wrong
 
 
 async def test_a_whole_paragraph_is_not_said_again(town: Any) -> None:
