@@ -1,4 +1,16 @@
-"""The web face of muninn: hook implementations, each a line or two that calls a room."""
+"""The web face of muninn: hook implementations, each a line or two that calls a room.
+
+    settings, database_settings    what datasette.yaml says, checked once
+    permissions, connections       who may see what; SQL as the public may use it
+    inference                      models at work, off the threads that serve pages
+    parameters                     what a request asks of a search
+    graph_search/, drawing/        searching a knowledge graph for a visitor; its picture
+    table_search                   searching embedded tables by meaning alone
+    models/                        which models there are, trying and installing them
+    views/, links                  pages and JSON of all this; ways there from Datasette's pages
+
+Rooms know no pages; `views` knows what a page shows, and not how it is found.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from datasette import hookimpl
 
-from . import connections, database_settings, inference, links, permissions, pulls, settings
+from . import connections, database_settings, inference, links, permissions, settings
+from .models import pulls
 from .views import models, search
 
 if TYPE_CHECKING:

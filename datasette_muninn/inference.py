@@ -70,10 +70,11 @@ class Inference:
 
     def _do(self, work: Callable[[Database], T]) -> T:
         if self._db is None:
-            from sqlite_utils_muninn import connect, load
+            from sqlite_utils_muninn import connect
+            from sqlite_utils_muninn.bridge import attach
 
             self._conn = connect(":memory:", self.settings.host)
-            self._db = load(self._conn, self.settings.host)
+            self._db = attach(self._conn)
         return work(self._db)
 
     def close(self) -> None:

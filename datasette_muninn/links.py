@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from .graph_search.graphs import declared_graphs
 from .permissions import derived_of
-from .search import searchable
 from .settings import settings_of
+from .table_search import searchable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from datasette.app import Datasette
+    from datasette.database import Database
 
 
 def search_url(datasette: Datasette, database: str, query: str = "") -> str:
     """The path of a database's search page."""
     path = str(datasette.urls.database(database)) + "/-/muninn/search"
     return f"{path}?{query}" if query else path
+
+
+def file_name(db: Database) -> str:
+    """What commands call a database's file; Datasette's own name may be another."""
+    return Path(db.path or f"{db.name}.db").name
 
 
 def for_database(

@@ -17,6 +17,24 @@ MINILM = "all-MiniLM-L6-v2.f16.gguf"
 RERANKER = "reranker-debian-small.f16.gguf"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What hypothesis does in every test, unless the test says otherwise.
+
+    No deadline: without one named, an example that takes 0.2 s fails, as on a busy machine any may.
+    The same examples in each run, so that a change is not refused for what it did not do; those
+    who run `long` tests look for new ones.
+    """
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile(
+        "muninn",
+        deadline=None,
+        derandomize="not long" in config.option.markexpr,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("muninn")
+
+
 def sqlite_module() -> Any:
     """The module that this run is about: MUNINN_TEST_SQLITE, else the one that sqlite-utils takes.
 

@@ -1,7 +1,8 @@
-"""A real `datasette serve`, as a process of its own."""
+"""Real servers, each a process of its own on a port that was free."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,16 +12,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+
+# Datasette's limits are by the clock, and on a busy machine any query may take a second.
+PATIENT = {"sql_time_limit_ms": 60_000, "facet_time_limit_ms": 60_000}
+
+
+def served(*arguments: Any) -> AbstractContextManager[str]:
+    """`datasette serve`, patiently."""
+    settings = [word for pair in PATIENT.items() for word in ("--setting", *pair)]
+    return running("datasette", "serve", *arguments, *settings, "--port", "0")
 
 
 @contextmanager
-def served(*arguments: Any) -> Iterator[str]:
-    """Serve on a free port; gives the server's address. What it logs is read, so it never waits."""
+def running(module: str, *arguments: Any, **environment: str) -> Iterator[str]:
+    """Run a module that serves; gives the server's address, which it must log.
+
+    What it logs is read, so it never waits.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "datasette", "serve", *map(str, arguments), "--port", "0"],
+        [sys.executable, "-m", module, *map(str, arguments)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **environment},
     )
     assert process.stderr is not None
     try:
@@ -29,7 +45,7 @@ def served(*arguments: Any) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _address_in(lines: Any) -> str:

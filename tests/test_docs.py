@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from datasette_muninn.database_settings import DatabaseSettings
+from datasette_muninn.parameters import OPTIONS as PARAMETERS
+from datasette_muninn.settings import Settings
 from docs.reference import FOLDER, cli_reference
+from sqlite_utils_muninn import settings
 from sqlite_utils_muninn.loading import surface
 from sqlite_utils_muninn.settings import Host
 
@@ -31,10 +37,48 @@ def test_every_command_has_an_example_or_words() -> None:
         assert len(text.strip("`\n ").splitlines()) > 2, name
 
 
-def test_pictures_that_pages_show_are_there() -> None:
-    root = Path(__file__).parent.parent
-    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
-        for line in page.read_text(encoding="utf-8").splitlines():
-            if line.startswith("!["):
-                target = line[line.rindex("](") + 2 : line.rindex(")")]
-                assert target.startswith("http") or (page.parent / target).is_file(), target
+ROOT = FOLDER.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(FOLDER.glob("*.md"))]
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks of code, whose brackets are no links."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that GitHub gives to a page's headings."""
+    heads = re.findall(r"^#+ +(.+?) *$", prose(page), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A file that was renamed, or a heading that was worded anew, breaks links to it silently."""
+    for target in LINK.findall(prose(page)):
+        if target.startswith(("http:", "https:")):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path) if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = LINK.findall(prose(ROOT / "README.md"))
+    assert {f"docs/{page.name}" for page in FOLDER.glob("*.md")} <= set(listed)
+
+
+def test_environment_variables_are_documented() -> None:
+    """One that is not in the README is found by nobody."""
+    source = Path(settings.__file__).read_text(encoding="utf-8")
+    variables = set(re.findall(r'"((?:MUNINN|HF)_[A-Z_]+)"', source))
+    told = prose(ROOT / "README.md").partition("## Environment variables")[2].partition("\n## ")[0]
+    assert variables == set(re.findall(r"^\| `([A-Z_]+)` \|", told, flags=re.M))
+
+
+def test_options_of_datasette_are_documented() -> None:
+    told = set(re.findall(r"`([a-z_]+)`", (FOLDER / "datasette.md").read_text(encoding="utf-8")))
+    given = {option.name for kind in (Settings, DatabaseSettings) for option in fields(kind)}
+    assert given | set(PARAMETERS) <= told

@@ -8,16 +8,13 @@ from dataclasses import asdict, dataclass, field
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from ..graph_search.found import key_of
-from ..search import shorten
+from ..snippets import shorten
 from .layout import MOST, layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlite_utils_muninn.search.answer import Answer, Edge, Node, Step
-
-    from ..graph_search.found import Key
+    from sqlite_utils_muninn.search.answer import Answer, Edge, Key, Node, Step
 
 MOST_EDGES = 3_000
 COLOURS = 8
@@ -107,8 +104,8 @@ def draw(answer: Answer, ids: Mapping[Key, str], urls: Mapping[Key, str]) -> Dra
     shown: dict[Key, Node] = {}
     for node in (*answer.rows, *answer.nodes):
         if len(shown) < MOST:
-            shown.setdefault(key_of(node), node)
-    steps = {key_of(row): [_ends(step) for step in row.via.path] for row in answer.rows}
+            shown.setdefault(node.key, node)
+    steps = {row.key: [_ends(step) for step in row.via.path] for row in answer.rows}
     on_path = {ends for path in steps.values() for ends in path}
     edges = _distinct([edge for edge in answer.edges if set(_keys(edge)) <= shown.keys()])
     # Of too many, those that are a reason stay.
@@ -141,9 +138,9 @@ def _nodes(
     urls: Mapping[Key, str],
     colours: Mapping[str, int],
 ) -> list[DrawnNode]:
-    ranks = {key_of(row): row.rank for row in answer.rows}
-    seeds = {key_of(row) for row in answer.rows if not row.via.path}
-    seeds |= {key_of(row.via.seed) for row in answer.rows if row.via.seed}
+    ranks = {row.key: row.rank for row in answer.rows}
+    seeds = {row.key for row in answer.rows if not row.via.path}
+    seeds |= {row.via.seed.key for row in answer.rows if row.via.seed}
     labels = [lines_of(node.label) for node in shown.values()]
     boxes = [_box(lines, key in ranks) for key, lines in zip(shown, labels, strict=True)]
     numbers = {key: number for number, key in enumerate(shown)}
@@ -207,7 +204,7 @@ def _distinct(edges: Sequence[Edge]) -> list[Edge]:
 
 
 def _left_out(answer: Answer, shown: Mapping[Key, Node], edges: Sequence[Edge]) -> str | None:
-    nodes = len({key_of(node) for node in (*answer.rows, *answer.nodes)})
+    nodes = len({node.key for node in (*answer.rows, *answer.nodes)})
     all_edges = len(_distinct(answer.edges))
     if nodes == len(shown) and all_edges == len(edges):
         return None

@@ -30,7 +30,7 @@ from ..connections import one_snapshot
 from ..drawing.drawn import draw
 from ..inference import inference_of
 from ..settings import settings_of
-from .found import ids_of, key_of, rows_of
+from .found import ids_of, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
     from datasette.database import Database
 
     from sqlite_utils_muninn.bridge import Database as Handle
-    from sqlite_utils_muninn.search.answer import Answer, Node
+    from sqlite_utils_muninn.search.answer import Answer, Key, Node
     from sqlite_utils_muninn.search.declared import KnowledgeGraph
     from sqlite_utils_muninn.search.reranking import Reranker
     from sqlite_utils_muninn.settings import Host
     from sqlite_utils_muninn.vectors.embedder import Fingerprint
 
-    from ..asked import Asked
     from ..drawing.drawn import Drawn
-    from .found import Found, Key
+    from ..parameters import Asked
+    from .found import Found
     from .graphs import Shown
 
 
@@ -195,7 +195,7 @@ def _paths(
     for table, there in by_table.items():
         keys = pks[table]
         if len(keys) == 1 and (ids[table] or keys[0]).casefold() == keys[0].casefold():
-            paths |= {key_of(node): tilde_encode(str(node.node)) for node in there}
+            paths |= {node.key: tilde_encode(str(node.node)) for node in there}
         else:
             paths |= _paths_by_rowid(conn, table, there, keys)
     return paths
@@ -205,7 +205,7 @@ def _paths_by_rowid(conn: Any, table: str, nodes: list[Node], pks: list[str]) ->
     found = find_table(conn.execute, "main", table)
     if found is None or found.rowid is None:  # a view has no pages of rows
         return {}
-    keys = {node.rowid: key_of(node) for node in nodes}
+    keys = {node.rowid: node.key for node in nodes}
     rows = conn.execute(
         f"SELECT {', '.join([found.rowid, *map(quote, pks)])} FROM {found.sql} "
         f"WHERE {found.rowid} IN (SELECT value FROM json_each(?))",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..asked import DEFAULT_SIZE, NONE
+from ..parameters import DEFAULT_SIZE, NONE, OPTIONS
 from .facets import Choice
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils_muninn.search.declared import KnowledgeGraph
 
-    from ..asked import Asked
+    from ..parameters import Asked
 
 HOPS = (
     ("", "2 steps"),
@@ -98,6 +98,15 @@ def options(
         example = "SQL, such as type = 'group'"
         offered.append(Option("_where", TITLES["_where"], asked.where or "", (), example))
     return offered
+
+
+def unshown(
+    given: Sequence[tuple[str, str]], shown: Sequence[Choices | Option]
+) -> list[tuple[str, str]]:
+    """Return what was given and has no field: the next search keeps it, as it keeps the others."""
+    fields = {field.name for field in shown}
+    names = {*OPTIONS, "explain"} - fields
+    return [(name, value) for name, value in given if name in names and value.strip()]
 
 
 def what_is_set(asked: Asked) -> list[str]:

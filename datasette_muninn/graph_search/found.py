@@ -6,15 +6,12 @@ import base64
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..search import SNIPPET, shorten
+from ..snippets import SNIPPET, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlite_utils_muninn.search.answer import Answer, Node, Row, Step, Via
-
-    Key = tuple[str, Any]
-    """Table and id of a node."""
+    from sqlite_utils_muninn.search.answer import Answer, Key, Row, Step, Via
 
 PARTS = {
     "score": "what the rows are ordered by",
@@ -29,6 +26,23 @@ PARTS = {
     "ppr": "how often a walk from the matches comes by",
 }
 """The numbers of a row, and what they are."""
+
+COUNTED = {
+    "graph": "edges",
+    "names": "nodes",
+    "embed": "vectors",
+    "fulltext": "rows",
+    "vectors": "rows",
+    "letters": "rows",
+    "fusion": "candidates",
+    "rerank": "candidates",
+    "walk": "nodes",
+    "rank": "rows",
+    "reasons": "rows",
+    "rows": "rows",
+    "draw": "nodes",
+}
+"""What each step of a search counts."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +102,12 @@ class Found:
         }
 
 
-def key_of(node: Node) -> Key:
-    """Return what tells a node from all others of a graph."""
-    return node.table, node.node
-
-
 def ids_of(answer: Answer) -> dict[Key, str]:
     """Name every node of an answer, rows first: `objects/12`."""
     ids: dict[Key, str] = {}
     taken: set[str] = set()
     for node in (*answer.rows, *answer.nodes):
-        key = key_of(node)
+        key = node.key
         if key not in ids:
             name = f"{node.table}/{_word(node.node)}"
             while name in taken:  # the number 1 and the text 1
@@ -115,17 +124,16 @@ def rows_of(answer: Answer, ids: Mapping[Key, str], urls: Mapping[Key, str]) -> 
 
 
 def _found(row: Row, ids: Mapping[Key, str], urls: Mapping[Key, str], best: float) -> Found:
-    key = key_of(row)
     text = " ".join(row.text.split())
     return Found(
-        id=ids[key],
+        id=ids[row.key],
         rank=row.rank,
         table=row.table,
         node=row.node,
         rowid=row.rowid,
         label=row.label,
         type=row.type,
-        url=urls.get(key),
+        url=urls.get(row.key),
         snippet="" if text == row.label else shorten(text, SNIPPET),
         score=row.score,
         seed=not row.via.path,

@@ -10,19 +10,19 @@ from urllib.parse import urlencode
 from datasette.utils import tilde_decode, tilde_encode
 from datasette.utils.asgi import NotFound, Response
 
-from .. import trial as trials
 from ..inference import BusyError, inference_of
-from ..models import ModelEntry, entries, entry_of, facts, file_of, known_model
+from ..models import trial as trials
+from ..models.entries import ModelEntry, entries, entry_of, facts, file_of, known_model
+from ..models.pulls import pulls_of
+from ..models.trial import MOST_CANDIDATES, Trial
 from ..permissions import MANAGE_MODELS, VIEW_MODELS
-from ..pulls import pulls_of
 from ..settings import settings_of
-from ..trial import MOST_CANDIDATES, Trial
 from .json_answers import json_answer, json_error
 
 if TYPE_CHECKING:
     from datasette.app import Datasette
 
-    from ..pulls import Pull
+    from ..models.pulls import Pull
 
 
 async def models(request: Any, datasette: Datasette) -> Response:
@@ -201,7 +201,7 @@ async def _html(
     url = model_url(datasette, entry.name)
     context = {
         "entry": entry,
-        "header": header,
+        "header": _besides(header, entry),
         "trial": trial,
         "asked": asked,
         "error": error,
@@ -216,8 +216,24 @@ async def _html(
         "most_candidates": MOST_CANDIDATES,
         "megabytes": _megabytes,
     }
-    html = await datasette.render_template("muninn/models_one.html", context, request=request)
+    html = await datasette.render_template("muninn/model.html", context, request=request)
     return Response.html(html, status=status)
+
+
+def _besides(header: dict[str, Any] | None, entry: ModelEntry) -> dict[str, str | int]:
+    """What a file's header says and the page does not say already, as it is shown."""
+    told = asdict(entry)
+    found: dict[str, str | int] = {}
+    for name, value in (header or {}).items():
+        if str(value).casefold() == str(told.get(name)).casefold():
+            continue
+        if isinstance(value, dict):
+            found[name] = ", ".join(f"{key}: {count:,}" for key, count in value.items())
+        elif isinstance(value, list | tuple):
+            found[name] = ", ".join(map(str, value))
+        else:
+            found[name] = value
+    return found
 
 
 def _results(trial: Trial) -> dict[str, Any] | None:

@@ -8,9 +8,9 @@ from datasette.resources import DatabaseResource
 from datasette.utils.asgi import NotFound
 
 from ..graph_search.graphs import declared_graphs, proposed_graph
-from ..search import searchable
-from .graph import search_graphs
-from .tables import search_tables
+from ..table_search import searchable
+from .graph_search import search_graphs
+from .table_search import search_tables
 
 if TYPE_CHECKING:
     from datasette.app import Datasette

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sqlite_utils_muninn.commands.database import open_database, plain_errors
+from .database import open_database, plain_errors
 
 
 @click.command()

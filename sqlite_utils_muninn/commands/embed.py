@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_utils_muninn.commands.database import host_for, open_database, plain_errors
-from sqlite_utils_muninn.commands.progress import Bar, rows
 from sqlite_utils_muninn.settings import DEFAULT_MODEL
+
+from .database import host_for, open_database, plain_errors
+from .progress import Bar, rows
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.vectors.embed import OwnPlan, Plan, Progress

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sqlite_utils_muninn.commands.database import open_database, plain_errors
-from sqlite_utils_muninn.commands.output import output_options, write_rows
+from .database import open_database, plain_errors
+from .output import output_options, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sqlite_utils_muninn.graph.files import EdgeColumns
+    from sqlite_utils_muninn.graph.edge_columns import EdgeColumns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -244,7 +244,7 @@ def export(
     \b
         sqlite-utils muninn graph export packages.db depends depends.graphml
     """
-    from sqlite_utils_muninn.graph.files import write_graph
+    from sqlite_utils_muninn.graph.export import write_graph
 
     with plain_errors(), closing(open_database(path)) as conn:
         edges = _columns(conn, dbtable, **columns)
@@ -253,7 +253,7 @@ def export(
 
 
 def _columns(conn: Any, table: str, **given: str | None) -> EdgeColumns:
-    from sqlite_utils_muninn.graph.files import find_columns
+    from sqlite_utils_muninn.graph.edge_columns import find_columns
 
     return find_columns(conn, table, **given)
 
@@ -294,11 +294,11 @@ def _run(
         if save is None:
             write_rows(columns, _noting(cursor, nothing), **output)
             return
-        from sqlite_utils_muninn.graph import saving
+        from sqlite_utils_muninn.graph.results import Results, save_results
 
-        results = saving.Results.of(columns, cursor.fetchall(), prefix)
+        results = Results.of(columns, cursor.fetchall(), prefix)
         both = arguments.get("direction") == "both"
-        rows = saving.save(conn, save, results, edges, key=key, replace=replace, both=both)
+        rows = save_results(conn, save, results, edges, key=key, replace=replace, both=both)
         click.echo(f"{save}: {rows:,} rows", err=True)
 
 

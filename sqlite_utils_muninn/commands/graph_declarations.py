@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_utils_muninn.commands.database import open_database, plain_errors
+from .database import open_database, plain_errors
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.search import KnowledgeGraph

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_utils_muninn.commands.database import host_for, open_database, plain_errors
-from sqlite_utils_muninn.commands.progress import Bar, rows
+from .database import host_for, open_database, plain_errors
+from .progress import Bar, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,20 +55,26 @@ def from_muninn(
     """Import an hnsw_index table of the extension sqlite-muninn
 
     SOURCE is its table in FILE. TABLE, a new hnsw_index table in PATH, gets the
-    same rowids, dimensions, metric and options.
+    same rowids, dimensions, metric and options. The same file and table twice
+    convert it: the new table takes the place of the old one.
 
     For example:
 
     \b
         sqlite-utils muninn import sqlite-muninn new.db vectors old.db my_vecs
+        sqlite-utils muninn import sqlite-muninn old.db my_vecs old.db my_vecs
     """
     from sqlite_utils_muninn.vectors.imports.origin import opened
-    from sqlite_utils_muninn.vectors.imports.run import run
+    from sqlite_utils_muninn.vectors.imports.run import put_in_place, run
     from sqlite_utils_muninn.vectors.imports.sqlite_muninn import origin
 
-    with plain_errors(), opened(file) as old, _into(path, dbtable) as conn:
+    is_converted = dbtable == source and Path(path).exists() and Path(path).samefile(file)
+    table = f"{dbtable}_converted" if is_converted else dbtable
+    with plain_errors(), opened(file) as old, _into(path, table) as conn:
         found = origin(old, source)
-        _work(dbtable, found.count, run(conn, dbtable, found, replace=replace), silent)
+        _work(dbtable, found.count, run(conn, table, found, replace=replace), silent)
+        if is_converted:
+            put_in_place(conn, table, source)
 
 
 @imports.command("sqlite-vec")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_utils_muninn.commands.models import (
+from .models import (
     directory_option,
     megabytes,
     open_store,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sqlite_utils_muninn.commands.output import output_options, write_rows
+from .output import output_options, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ _COLUMNS = ("name", "task", "dimensions", "context", "size", "licence", "path")
 
 def register(group: click.Group) -> None:
     """Hang the commands under a group, as `sqlite-utils muninn`."""
-    from sqlite_utils_muninn.commands import model_quality
+    from . import model_quality
 
     model_quality.register(models)
     group.add_command(models)

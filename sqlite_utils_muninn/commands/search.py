@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_utils_muninn.commands.database import open_database, plain_errors
-from sqlite_utils_muninn.commands.output import output_options, write_rows
 from sqlite_utils_muninn.search.options import FUSIONS, RANK_BY, Options
+
+from .database import open_database, plain_errors
+from .output import output_options, write_rows
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.search import Answer, Row

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Conductance(NamedTuple):
     """By group: weight of the edges inside and across, of all edge ends, and the conductance.
 
-    ``phi`` is NaN where a group, or what is outside of it, has no edges.
+    ``phi`` is 0 where no edge leads out, whatever it would be divided by, as in sqlite-muninn; it
+    is NaN where some do and nothing begins outside ('forward', 'reverse').
     """
 
     internal: np.ndarray
@@ -58,7 +59,7 @@ def conductance(
     internal = inside / len(ends)
     least = np.minimum(volume, total - volume)
     with np.errstate(divide="ignore", invalid="ignore"):
-        phi = np.where(least > 0, cut / least, np.nan)
+        phi = np.where(least > 0, cut / least, np.where(cut > 0, np.nan, 0.0))
     return Conductance(internal, cut, volume, phi)
 
 

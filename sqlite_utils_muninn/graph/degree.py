@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class Degrees(NamedTuple):
-    """By node: int64 counts, or float64 sums where the graph has weights."""
+    """By node, float64: counts of edges, or sums of weights where the graph has them.
+
+    Only edges of the direction count: with 'forward' nothing is inward, as in sqlite-muninn. Real
+    numbers with weights and without, so that a division in SQL means the same for both.
+    """
 
     inward: np.ndarray
     outward: np.ndarray
@@ -28,11 +32,16 @@ class Degrees(NamedTuple):
 def degrees(graph: Graph, direction: str, work: Work, *, normalized: bool) -> Degrees:
     """Degrees, and the centrality: that of the direction, normalized divided by n - 1."""
     work.need(56 * graph.nodes + 8 * graph.edges, "the degrees")
-    inward = np.bincount(graph.target, graph.weight, minlength=graph.nodes)
-    outward = np.bincount(graph.source, graph.weight, minlength=graph.nodes)
-    chosen = {"forward": outward, "reverse": inward, "both": inward + outward}[direction]
+
+    def counted(ends: np.ndarray, other: str) -> np.ndarray:
+        if direction == other:
+            return np.zeros(graph.nodes)
+        return np.bincount(ends, graph.weight, minlength=graph.nodes).astype(float)
+
+    inward = counted(graph.target, "forward")
+    outward = counted(graph.source, "reverse")
     scale = max(graph.nodes - 1, 1) if normalized else 1
-    return Degrees(inward, outward, chosen / scale)
+    return Degrees(inward, outward, (inward + outward) / scale)
 
 
 def counts_and_sums(graph: Graph) -> tuple[np.ndarray, ...]:

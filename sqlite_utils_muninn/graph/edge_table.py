@@ -261,3 +261,17 @@ unicode unlikely upper -> ->>
 """
 PURE = frozenset(_PURE.split())
 """SQLite's functions of their arguments alone."""
+
+
+def affinity_of(declared: str) -> str:
+    """What a column of a declared type makes of values (SQLite's documentation, Datatypes, 3.1)."""
+    kind = declared.upper()
+    for words, affinity in (
+        (("INT",), "INTEGER"),
+        (("CHAR", "CLOB", "TEXT"), "TEXT"),
+        (("BLOB",), "BLOB"),
+        (("REAL", "FLOA", "DOUB"), "REAL"),
+    ):
+        if any(word in kind for word in words):
+            return affinity
+    return "NUMERIC" if kind else "BLOB"

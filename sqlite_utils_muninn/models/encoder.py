@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.models import llama
-from sqlite_utils_muninn.models.errors import Aborted, ModelFileError
-from sqlite_utils_muninn.models.files.tensors import READABLE, Tensors, type_of
-from sqlite_utils_muninn.models.limits import limits
+from . import llama
+from .errors import Aborted, ModelFileError
+from .files.tensors import READABLE, Tensors, type_of
+from .limits import limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils_muninn.models.files.header import Header, Tensor
+    from .files.header import Header, Tensor
 
 SEQUENCES = 64
 TOKENS = 512

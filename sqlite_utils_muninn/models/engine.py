@@ -15,16 +15,16 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models import batches, encoder
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.limits import limits
+from . import batches, encoder
+from .errors import ModelFileError
+from .limits import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlite_utils_muninn.models.files.header import Header
-    from sqlite_utils_muninn.models.llama import Context, Weights
-    from sqlite_utils_muninn.models.wordpiece import WordPiece
+    from .files.header import Header
+    from .llama import Context, Weights
+    from .wordpiece import WordPiece
 
     AnyContext = Context | encoder.EncoderContext
     AnyWeights = Weights | WordPiece
@@ -134,7 +134,7 @@ class Engine:
             return self._weights
 
     def _read(self) -> AnyWeights:
-        from sqlite_utils_muninn.models.llama import Weights
+        from .llama import Weights
 
         if not encoder.serves(self.header, self.pooling, self.agreement):
             return Weights(self.header.path, limits.gpu_layers)
@@ -180,7 +180,7 @@ class Engine:
     def _make(self, weights: AnyWeights, tokens: int) -> AnyContext:
         if self._encoder:
             return encoder.EncoderContext(self._encoder)
-        from sqlite_utils_muninn.models.llama import Context, Weights
+        from .llama import Context, Weights
 
         assert isinstance(weights, Weights)
         return Context(weights, size_for(tokens), self.pooling)
@@ -262,8 +262,8 @@ class Engine:
 
 def _vocabulary(header: Header) -> AnyWeights:
     """Return what tokenizes for the encoder: our own code where it can, else llama.cpp."""
-    from sqlite_utils_muninn.models.llama import Weights, is_installed
-    from sqlite_utils_muninn.models.wordpiece import WordPiece
+    from .llama import Weights, is_installed
+    from .wordpiece import WordPiece
 
     try:
         if header.tokenizer == encoder.WORDPIECE:
@@ -276,7 +276,7 @@ def _vocabulary(header: Header) -> AnyWeights:
 
 def llama_sequences() -> int:
     """Return how many texts a batch of llama.cpp's may have."""
-    from sqlite_utils_muninn.models.llama import SEQUENCES
+    from .llama import SEQUENCES
 
     return SEQUENCES
 
@@ -315,7 +315,7 @@ def _close_all() -> None:
     for engine in loaded:
         engine.close()
     if loaded:
-        from sqlite_utils_muninn.models.llama import silence_for_exit
+        from .llama import silence_for_exit
 
         silence_for_exit()
 

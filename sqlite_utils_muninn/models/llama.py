@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.models import tokenizing
-from sqlite_utils_muninn.models.errors import Aborted, ModelFileError
-from sqlite_utils_muninn.models.files.ggml import POOLING_NUMBERS
+from . import tokenizing
+from .errors import Aborted, ModelFileError
+from .files.ggml import POOLING_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

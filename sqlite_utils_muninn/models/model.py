@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.errors import ModelFileError
+from .errors import ModelFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from sqlite_utils_muninn.models.engine import Engine
+    from .engine import Engine
 
 ROLES = ("query", "document")
 
@@ -132,7 +132,7 @@ class Model:
         """
         import numpy as np
 
-        from sqlite_utils_muninn.models.workers import compute
+        from .workers import compute
 
         wanted = self._checked_dimensions(dimensions)
         prefix = self.prefix(role)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.errors import ModelFileError
 from sqlite_utils_muninn.settings import DEFAULT_MODEL
+
+from .errors import ModelFileError
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
-    from sqlite_utils_muninn.models.backends.backend import TextModel
-    from sqlite_utils_muninn.models.model import Model
     from sqlite_utils_muninn.settings import Host
+
+    from .backends.backend import TextModel
+    from .model import Model
 
 _STATE = "models.names"
 
@@ -43,7 +45,7 @@ class Names:
 
     def add(self, name: str, model: TextModel) -> Registered:
         """Give a model a name, which nothing registered may have."""
-        from sqlite_utils_muninn.models.registry import named
+        from .registry import named
 
         row = Registered(self._next, name, named(model, name))
         self._next += 1
@@ -106,7 +108,7 @@ def lookup(db: Database, host: Host, name: str, caller: str = "") -> TextModel:
 
 def lookup_local(db: Database, host: Host, name: str, caller: str) -> Model:
     """Do as `lookup` does, for what only llama.cpp in this process can do. Raises ValueError."""
-    from sqlite_utils_muninn.models.model import Model
+    from .model import Model
 
     model = lookup(db, host, name, caller)
     if not isinstance(model, Model):
@@ -115,7 +117,7 @@ def lookup_local(db: Database, host: Host, name: str, caller: str) -> Model:
 
 
 def _resolved(names: Names, host: Host, name: str, caller: str) -> TextModel:
-    from sqlite_utils_muninn.models.backends import backends
+    from .backends import backends
 
     try:
         for backend in backends():
@@ -131,8 +133,8 @@ def _resolved(names: Names, host: Host, name: str, caller: str) -> TextModel:
 
 
 def _unknown(names: Names, host: Host, name: str) -> str:
-    from sqlite_utils_muninn.models.files.catalogue import catalogue
-    from sqlite_utils_muninn.models.files.store import ModelStore
+    from .files.catalogue import catalogue
+    from .files.store import ModelStore
 
     known = dict.fromkeys([*names.registered, *host.models])
     known.update(dict.fromkeys(model.name for model in ModelStore(host.models_directory)))

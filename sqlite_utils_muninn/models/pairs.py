@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from sqlite_utils_muninn.models.engine import AnyWeights
-    from sqlite_utils_muninn.models.files.header import Header
+    from .engine import AnyWeights
+    from .files.header import Header
 
 TEMPLATE = "rerank"
 QUERY, DOCUMENT = "{query}", "{document}"

@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.models import apart
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.files.checksum import sha256_of
-from sqlite_utils_muninn.models.files.header import Header, read_header
-from sqlite_utils_muninn.models.files.locks import write_whole
+from . import apart
+from .errors import ModelFileError
+from .files.checksum import sha256_of
+from .files.header import Header, read_header
+from .files.locks import write_whole
 
 if TYPE_CHECKING:
-    from sqlite_utils_muninn.models.llama import Context, Weights
+    from .llama import Context, Weights
 
 RECORDS = "probed.json"
 ENCODER = 1
@@ -107,7 +107,7 @@ def remembered(path: Path, directory: Path | None = None) -> Probed | None:
 
 def computed_by(header: Header, pooling: str, directory: Path) -> str | None:
     """Return what computes a file here, for people; None where its first trial will decide."""
-    from sqlite_utils_muninn.models import encoder
+    from . import encoder
 
     tried = remembered(header.path, directory)
     if tried is None and encoder.serves(header, pooling, agrees=1.0):
@@ -142,8 +142,8 @@ def _machine() -> str:
 
 
 def _tried(header: Header) -> Probed | ProbeError:
-    from sqlite_utils_muninn.models import encoder
-    from sqlite_utils_muninn.models.llama import is_installed, library
+    from . import encoder
+    from .llama import is_installed, library
 
     if not is_installed() and encoder.serves(header, header.pooling, None):
         # No native code reads the file itself then: there is nothing to try in another process.
@@ -200,7 +200,7 @@ def _record(directory: Path | None, key: str, found: Probed) -> None:
 
 def _examine(path: Path) -> dict[str, Any]:
     """Load a file and run it; return what it is. Raises ProbeError, or kills the process."""
-    from sqlite_utils_muninn.models.llama import SEQUENCES, Context, Weights
+    from .llama import SEQUENCES, Context, Weights
 
     try:
         header = read_header(path)
@@ -220,8 +220,8 @@ def _examine(path: Path) -> dict[str, Any]:
 
 def _agreement(header: Header, weights: Weights, context: Context) -> float | None:
     """Return how near the encoder comes to llama.cpp, or None where it cannot run the file."""
-    from sqlite_utils_muninn.models import encoder
-    from sqlite_utils_muninn.models.quality.samples import long_texts, sentences
+    from . import encoder
+    from .quality.samples import long_texts, sentences
 
     if not (encoder.instructions() and encoder.is_known(header, header.pooling)):
         return None

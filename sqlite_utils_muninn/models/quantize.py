@@ -15,13 +15,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models import apart
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.files import ggml
-from sqlite_utils_muninn.models.files.header import read_header
+from . import apart
+from .errors import ModelFileError
+from .files import ggml
+from .files.header import read_header
 
 if TYPE_CHECKING:
-    from sqlite_utils_muninn.models.files.header import Header
+    from .files.header import Header
 
 TYPES = (
     "bf16", "q8_0", "q6_k", "q5_1", "q5_0", "q5_k_m", "q5_k_s", "q4_1", "q4_0", "q4_k_m", "q4_k_s",
@@ -65,7 +65,7 @@ def _fits_blocks(header: Header) -> bool:
 
 
 def _work(source: str, target: str, wanted: str, threads: str) -> dict[str, str]:
-    from sqlite_utils_muninn.models import llama
+    from . import llama
 
     llama.quantize(Path(source), Path(target), _NUMBERS[wanted], int(threads))
     return {}

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlite_utils_muninn import settings
-from sqlite_utils_muninn.models.engine import Engine
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.files.catalogue import KnownModel, catalogue
-from sqlite_utils_muninn.models.files.header import Header, read_header
-from sqlite_utils_muninn.models.files.store import InstalledModel, ModelStore
-from sqlite_utils_muninn.models.model import Model
-from sqlite_utils_muninn.models.probe import probed
+
+from .engine import Engine
+from .errors import ModelFileError
+from .files.catalogue import KnownModel, catalogue
+from .files.header import Header, read_header
+from .files.store import InstalledModel, ModelStore
+from .model import Model
+from .probe import probed
 
 if TYPE_CHECKING:
-    from sqlite_utils_muninn.models.backends.backend import TextModel
+    from .backends.backend import TextModel
 
 MOST_CONTEXT = 8192
 """Tokens read of one text unless more are asked for: memory and time grow with them."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.pairs import pairs_of
-from sqlite_utils_muninn.models.workers import compute
+from .errors import ModelFileError
+from .pairs import pairs_of
+from .workers import compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlite_utils_muninn.models.files.header import Header
-    from sqlite_utils_muninn.models.model import Model
+    from .files.header import Header
+    from .model import Model
 
 _CHECKED_EVERY = 32  # texts, while they are tokenized
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.models import tokenizing
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.files.vocabulary import Vocabulary, read_vocabulary
+from . import tokenizing
+from .errors import ModelFileError
+from .files.vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
-    from sqlite_utils_muninn.models.files.header import Header
+    from .files.header import Header
 
 _START_OF_WORD = "\u2581"
 _CONTROL, _USER_DEFINED = 3, 4  # GGUF's types of tokens

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sqlite_utils_muninn.models.batches import plan
-from sqlite_utils_muninn.models.engine import SMALLEST
-from sqlite_utils_muninn.models.errors import Aborted, ModelFileError
+from .batches import plan
+from .engine import SMALLEST
+from .errors import Aborted, ModelFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlite_utils_muninn.models.engine import AnyContext, Engine
+    from .engine import AnyContext, Engine
 
 _POLL = 0.02  # seconds
 

@@ -1,5 +1,15 @@
 """Search in a knowledge graph: the right rows, and why.
 
+    declared, proposals, stored   what a graph is; proposed from what a file has; kept in the file
+    choosing, binding             which graph is meant; its names held against the file
+    reading, network, times       its nodes and edges as arrays, kept for the next search
+    engine                        one search, stage by stage, as `options` say:
+        names, fulltext, meaning + nearest, letters -> pool    candidates
+        fusion, reranking, filters                             one score each, of those that qualify
+        walk, ranking, diversity                               along edges; the order of the rows
+        reasons, texts, notes -> answer                        why; what was missing
+    sql, calling                  all of it from SQL, and from Python
+
 This file names what is public; nothing heavy is imported before it is used.
 """
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+Key = tuple[str, Any]
+"""What tells a node from all others of its graph: its table and its id."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -16,6 +19,11 @@ class Node:
     rowid: int | None
     label: str
     type: str | None
+
+    @property
+    def key(self) -> Key:
+        """Its table and its id."""
+        return self.table, self.node
 
 
 @dataclass(frozen=True)

@@ -292,23 +292,9 @@ def find_table(execute: Any, schema: str, name: str) -> Table | None:
     )
     columns = tuple(row[0] for row in info if row[3] != 1)
     keys = tuple(row[0] for row in sorted(info, key=lambda row: row[2]) if row[2])
-    affinity = {row[0].lower(): affinity_of(row[1] or "") for row in info}
+    affinity = {row[0].lower(): edge_table.affinity_of(row[1] or "") for row in info}
     has_rowid = kind != "view" and not without_rowid
     return Table(schema, real, kind, has_rowid, columns, keys, affinity)
-
-
-def affinity_of(declared: str) -> str:
-    """SQLite's rule for what a column's declared type makes of values."""
-    kind = declared.upper()
-    for words, affinity in (
-        (("INT",), "INTEGER"),
-        (("CHAR", "CLOB", "TEXT"), "TEXT"),
-        (("BLOB",), "BLOB"),
-        (("REAL", "FLOA", "DOUB"), "REAL"),
-    ):
-        if any(word in kind for word in words):
-            return affinity
-    return "NUMERIC" if kind else "BLOB"
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .binding import Bound, Nodes
     from .choosing import Chosen
     from .declared import KnowledgeGraph
+    from .filters import Filter
     from .pool import Place
 
 CALLER = "search"
@@ -65,6 +66,8 @@ class Search:
         self.request, self.options = request, request.options
         self.stages: list[Stage] = []
         self.missing: list[str] = []
+        self.filters: dict[int, Filter] = {}
+        self.is_walked = False
         self.check = host.watch(caller, db.check)
         self.work = Work(caller, self.check, host.graph_memory, host.threads)
 
@@ -128,11 +131,9 @@ class Search:
         CACHE.limit = self.host.graph_cache
         with self.stage("graph") as count:
             times = (options.time_start, options.time_end)
-            read = reading.load(
-                *(self.db, bound.nodes, bound.edges, self.work),
-                named=options.names > 0,
-                timed=times != (None, None),
-            )
+            named, timed = options.names > 0, times != (None, None)
+            tables = bound.nodes, bound.edges
+            read = reading.load(self.db, *tables, self.work, named=named, timed=timed)
             given = options.type_weights or bound.declared.type_weights
             following = Following(tuple(sorted(given.items())), options.edge_types, *times)
             weights = read.weights(following, self.work)
@@ -176,8 +177,13 @@ class Search:
             return {}
         with self.stage("embed") as count:
             meaning = Meaning(
-                *(self.db, self.host, self.caller, request.query),
-                *(request.model, request.query_vector, self.missing),
+                db=self.db,
+                host=self.host,
+                caller=self.caller,
+                query=request.query,
+                model=request.model,
+                given=request.query_vector,
+                missing=self.missing,
             )
             vectors = meaning.vectors(nodes)
             count(len(vectors))

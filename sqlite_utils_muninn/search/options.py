@@ -157,7 +157,10 @@ def check_condition(caller: str, condition: str) -> None:
         elif mark in _QUOTES:
             closing = _QUOTES[mark]
         elif condition.startswith("--", at) or condition.startswith("/*", at) or mark in ";\0":
-            raise ValueError(f"{caller}: argument 'where' must be one condition without comments")
+            raise ValueError(
+                f"{caller}: argument 'where' must be one condition without comments, "
+                f"got {condition!r}"
+            )
         else:
             depth += (mark == "(") - (mark == ")")
         if depth < 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils_muninn.graph.files import SOURCES, TARGETS
+from sqlite_utils_muninn.graph.edge_columns import SOURCES, TARGETS
 from sqlite_utils_muninn.vectors.tables import vector_tables
 
 from .binding import find_table, full_text_tables

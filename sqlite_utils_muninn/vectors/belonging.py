@@ -23,7 +23,7 @@ def problems(storage: Storage, vectors: set[int], *, in_passages: bool) -> Itera
         possible = needed = set(_passages(storage))
         yield from _passage_problems(storage)
     else:
-        table = f"{storage.table}_nodes"
+        table = f"{storage.table}_rows"
         # NULL has no vector, and no hash.
         where = "hash IS NOT NULL" if storage.texts else "1"
         possible = needed = set(storage.ids(where).tolist())
@@ -54,9 +54,9 @@ def mend(storage: Storage, vectors: set[int], *, in_passages: bool) -> set[int]:
     broken = _broken(storage)
     broken.update(row for id_, row in passages.items() if id_ not in vectors)
     _forget(storage, broken)
-    nodes = storage.name("nodes")
+    kept = storage.name("rows")
     for row in broken:
-        storage.db.execute(f"UPDATE {nodes} SET first = NULL, passages = NULL WHERE id = ?", (row,))
+        storage.db.execute(f"UPDATE {kept} SET first = NULL, passages = NULL WHERE id = ?", (row,))
     whole = set(storage.ids("hash IS NOT NULL").tolist())
     for id_, row in passages.items():
         if row not in whole:
@@ -77,7 +77,7 @@ def _passages(storage: Storage) -> dict[int, int]:
 def _passage_problems(storage: Storage) -> Iterator[str]:
     orphans = storage.db.execute(
         f"SELECT id FROM {storage.name('passages')} "
-        f'WHERE "row" NOT IN (SELECT id FROM {storage.name("nodes")})'
+        f'WHERE "row" NOT IN (SELECT id FROM {storage.name("rows")})'
     )
     if orphans:
         yield f"passages of no row: {some(row[0] for row in orphans)}"
@@ -89,10 +89,10 @@ def _passage_problems(storage: Storage) -> Iterator[str]:
 def _broken(storage: Storage) -> set[int]:
     """Rows whose passages are not those that they should be."""
     rows = storage.db.execute(
-        f"SELECT n.id FROM {storage.name('nodes')} n LEFT JOIN "
+        f"SELECT r.id FROM {storage.name('rows')} r LEFT JOIN "
         '(SELECT "row", min(id) AS low, max(id) AS high, count(*) AS count '
-        f'FROM {storage.name("passages")} GROUP BY "row") p ON p."row" = n.id '
-        "WHERE CASE WHEN n.hash IS NULL THEN p.count IS NOT NULL OR n.first IS NOT NULL "
-        "ELSE (n.first, n.first + n.passages - 1, n.passages) IS NOT (p.low, p.high, p.count) END"
+        f'FROM {storage.name("passages")} GROUP BY "row") p ON p."row" = r.id '
+        "WHERE CASE WHEN r.hash IS NULL THEN p.count IS NOT NULL OR r.first IS NOT NULL "
+        "ELSE (r.first, r.first + r.passages - 1, r.passages) IS NOT (p.low, p.high, p.count) END"
     )
     return {row[0] for row in rows}

@@ -11,7 +11,7 @@ from .passages import Passages
 from .source import describe
 from .state import waiting
 from .storage import Storage
-from .tables import VectorTable, module_of, vector_tables
+from .tables import VectorTable, module_of, unreadable, vector_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,7 @@ def _virtual_tables(copy: Database) -> list[str]:
     for name, sql in rows:
         module = module_of(sql)
         if module in (INDEX, TEXT):
+            unreadable(copy, name)
             raise ValueError(
                 f"table {name!r} is damaged and cannot be copied; drop it, or try to mend it: "
                 "sqlite-utils muninn index PATH TABLE --rebuild"
@@ -161,16 +162,16 @@ def _stale(source: Database, table: VectorTable) -> set[int]:
 
 def _ids(source: Database, table: VectorTable, last: int | None) -> list[int]:
     after = "1" if last is None else f"id > {last}"
-    nodes = quote(f"{table.name}_nodes")
-    rows = source.execute(f"SELECT id FROM {nodes} WHERE {after} ORDER BY id LIMIT {_COPIED}")
+    kept = quote(f"{table.name}_rows")
+    rows = source.execute(f"SELECT id FROM {kept} WHERE {after} ORDER BY id LIMIT {_COPIED}")
     return [row[0] for row in rows]
 
 
 def _columns(source: Database, table: VectorTable) -> list[tuple[str, str]]:
     """The columns beside the id, with their types."""
-    nodes = source.execute(f"PRAGMA table_info({quote(table.name + '_nodes')})")
+    rows = source.execute(f"PRAGMA table_info({quote(table.name + '_rows')})")
     ours = TEXT_RESERVED if table.kind == TEXT else {"id"}
-    metadata = [(row[1], row[2]) for row in nodes if row[1] not in ours]
+    metadata = [(row[1], row[2]) for row in rows if row[1] not in ours]
     vector = [] if table.cutting else [("vector", "BLOB")]
     return [*vector, *([("content", "TEXT")] if _keeps_text(source, table) else []), *metadata]
 

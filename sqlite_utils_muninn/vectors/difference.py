@@ -46,9 +46,9 @@ class Embedded:
     mark: Fingerprint
 
     @property
-    def nodes(self) -> str:
+    def rows(self) -> str:
         """Quoted name of the table of hashes."""
-        return f"{quote(self.source.schema)}.{quote(self.name + '_nodes')}"
+        return f"{quote(self.source.schema)}.{quote(self.name + '_rows')}"
 
     def satisfying(self, ids: Sequence[int], where: str) -> set[int]:
         """Those of some rows that satisfy a condition."""
@@ -68,9 +68,9 @@ class Embedded:
     def hashes(self, ids: Sequence[int] | None = None) -> dict[int, bytes | None]:
         """Hashes by rowid, of all rows or some; None for a row that lacks its vector."""
         if ids is None:
-            return dict(self.execute(f"SELECT id, hash FROM {self.nodes}"))
+            return dict(self.execute(f"SELECT id, hash FROM {self.rows}"))
         rows = self.execute(
-            f"SELECT n.id, n.hash FROM json_each(?) j CROSS JOIN {self.nodes} n ON n.id = j.value",
+            f"SELECT r.id, r.hash FROM json_each(?) j CROSS JOIN {self.rows} r ON r.id = j.value",
             (json.dumps(list(ids)),),
         )
         return dict(rows)
@@ -94,13 +94,13 @@ def everything(table: Embedded, where: str | None, *, is_new: bool) -> Differenc
 def noted(table: Embedded, watch: Watch) -> Difference:
     """Compare by reading the texts of those rows only that were noted or have no vector."""
     found = Difference()
-    rowid, source, nodes = table.source.rowid, table.source.name, table.nodes
+    rowid, source, kept = table.source.rowid, table.source.name, table.rows
     rows = table.execute(
-        f"SELECT t.{rowid} FROM {source} t LEFT JOIN {nodes} n ON n.id = t.{rowid} "
-        f"WHERE n.hash IS NULL UNION SELECT id FROM {watch.table} ORDER BY 1"
+        f"SELECT t.{rowid} FROM {source} t LEFT JOIN {kept} k ON k.id = t.{rowid} "
+        f"WHERE k.hash IS NULL UNION SELECT id FROM {watch.table} ORDER BY 1"
     )
     ids = [row[0] for row in rows]
-    gone = f"SELECT id FROM {nodes} WHERE id NOT IN (SELECT t.{rowid} FROM {source} t)"
+    gone = f"SELECT id FROM {kept} WHERE id NOT IN (SELECT t.{rowid} FROM {source} t)"
     found.vanished = [row[0] for row in table.execute(gone)]
     for start in range(0, len(ids), BLOCK):
         block = ids[start : start + BLOCK]
@@ -109,7 +109,7 @@ def noted(table: Embedded, watch: Watch) -> Difference:
             sort(found, id_, table.hash(text), stored)
             if text is None and id_ in stored:
                 found.vanished.append(id_)
-    ((rows_there,),) = table.execute(f"SELECT count(*) FROM {nodes}")
+    ((rows_there,),) = table.execute(f"SELECT count(*) FROM {kept}")
     found.unchanged = rows_there - len(found.changed) - len(found.vanished)
     return found
 

@@ -48,7 +48,7 @@ def run(made: Plan | OwnPlan, batch_size: int = BATCH_SIZE) -> Iterator[Progress
         transaction(made.db, lambda: _make_table(made))
     elif not made.watch().is_on(made.source):
         # Whatever changed without a note has none: every row gets one, and is looked at below.
-        transaction(made.db, lambda: made.watch().turn_on(made.source, made.table().nodes))
+        transaction(made.db, lambda: made.watch().turn_on(made.source, made.table().rows))
     if made.difference.new:
         # Until all of them have their vectors, rows without one are not left out: they wait.
         _note_where(made, None)

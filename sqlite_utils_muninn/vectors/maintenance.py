@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 def refuse(storage: Storage, found: Losses, parts: Parts) -> None:
     """Raise SQLError, before anything is written, where what is lost is nowhere else."""
-    if "config" not in found.missing and not found.final:
-        storage.check_format(storage.config())
     final = found.final or list(_emptied(storage, found, parts))
     if final:
         raise SQLError(
@@ -34,11 +32,11 @@ def refuse(storage: Storage, found: Losses, parts: Parts) -> None:
 
 def _emptied(storage: Storage, found: Losses, parts: Parts) -> Iterator[str]:
     """That all is lost: few rows that are lost are let go, but not the values beside all."""
-    if parts.origin is None or "nodes" in found.missing or storage.count_of(parts.origin):
+    if parts.origin is None or "rows" in found.missing or storage.count_of(parts.origin):
         return
     rows = storage.count()
     if rows:
-        what = "vectors" if parts.origin == "vectors" else "texts"
+        what = "vectors" if parts.origin == "nodes" else "texts"
         yield (
             f"{storage.table}_{parts.origin} is empty, and nothing else holds the {what} of "
             f"{rows} rows: restore a backup, or DELETE the rows"

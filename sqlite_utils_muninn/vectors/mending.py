@@ -2,7 +2,7 @@
 
 A vector is of the text that its row has now in two cases. Own texts are written in the transaction
 that writes their vector. Of another table's rows, triggers note every one that changes, and the
-note goes when the row has the vector of its text. So where v_nodes lost a row, its hash can be made
+note goes when the row has the vector of its text. So where v_rows lost a row, its hash can be made
 anew. Whatever is not sure of that counts as new: it is embedded again.
 """
 
@@ -56,7 +56,7 @@ def _config(table: HnswText) -> Mapping[str, Any]:
     storage = table.storage
     config = storage.config() if storage.columns_of("config") else {}
     size = table.text_options.dimensions
-    if size is None and storage.columns_of("vectors"):
+    if size is None and storage.columns_of("nodes"):
         size = storage.usual_size()
     return config if size is None else {**config, "dimensions": size}
 
@@ -93,8 +93,8 @@ def _model(table: HnswText) -> Any:
 
 def _is_of(table: HnswText, mark: Fingerprint) -> bool:
     """Whether texts still have the hashes that they were given with a model."""
-    storage, columns = table.storage, {c.name for c in table.storage.columns_of("nodes")}
-    if not storage.columns_of("vectors") or not storage.count_of("vectors"):
+    storage, columns = table.storage, {c.name for c in table.storage.columns_of("rows")}
+    if not storage.columns_of("nodes") or not storage.count_of("nodes"):
         return True
     if "hash" not in columns:
         return False
@@ -151,14 +151,14 @@ def mend_rows(table: HnswText) -> None:
 
 def _mend_own(table: HnswText) -> None:
     storage, db = table.storage, table.db
-    nodes, content = storage.name("nodes"), storage.name("content")
+    rows, content = storage.name("rows"), storage.name("content")
     (lost,) = db.columns(
-        f"SELECT id FROM {content} WHERE id NOT IN (SELECT id FROM {nodes})", (), ("integer",)
+        f"SELECT id FROM {content} WHERE id NOT IN (SELECT id FROM {rows})", (), ("integer",)
     )
     for id_ in storage.ids(_TEXT_IS_LOST.format(content)).tolist():
         table.layout.clear(id_)
-    db.execute(f"INSERT OR IGNORE INTO {content}(id) SELECT id FROM {nodes}")
-    db.execute(f"INSERT OR IGNORE INTO {nodes}(id) SELECT id FROM {content}")
+    db.execute(f"INSERT OR IGNORE INTO {content}(id) SELECT id FROM {rows}")
+    db.execute(f"INSERT OR IGNORE INTO {rows}(id) SELECT id FROM {content}")
     _give_hashes(table, lost.tolist())
 
 
@@ -171,14 +171,14 @@ def _mend_from(table: HnswText, source: Source) -> None:
         lost = table.layout.whole().keys() - set(storage.ids().tolist()) - set(watch.ids())
         there = source.ids(table.db.execute)
         for id_ in sorted(lost & there):
-            storage.insert_node(id_, {})
+            storage.insert_row(id_, {})
         _give_hashes(table, sorted(lost & there))
     if not is_on:
-        watch.turn_on(source, storage.name("nodes"))
+        watch.turn_on(source, storage.name("rows"))
 
 
 def _give_hashes(table: HnswText, rows: Iterable[int]) -> None:
-    """Let rows that are in v_nodes again have their vectors, as far as those are there."""
+    """Let rows that are in v_rows again have their vectors, as far as those are there."""
     mark, whole = table.fingerprint(), table.layout.whole()
     ids = [id_ for id_ in rows if id_ in whole]
     for start in range(0, len(ids), BLOCK):
@@ -228,7 +228,7 @@ def _own_problems(table: HnswText) -> Iterator[str]:
     storage, content = table.storage, f"{table.storage.table}_content"
     (without_row,) = table.db.columns(
         f"SELECT id FROM {storage.name('content')} "
-        f"WHERE id NOT IN (SELECT id FROM {storage.name('nodes')})",
+        f"WHERE id NOT IN (SELECT id FROM {storage.name('rows')})",
         (),
         ("integer",),
     )

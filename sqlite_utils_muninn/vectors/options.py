@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INDEX, TEXT = "hnsw_index", "hnsw_text"
-SHADOW = ("config", "nodes", "vectors", "edges", "log")
+SHADOW = ("config", "rows", "nodes", "edges", "log")
 """What the tables behind a vector table are called, after its name."""
 TEXT_SHADOW = (*SHADOW, "content", "passages")
 """Those that an hnsw_text table may have."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
-from .committing import transaction
+from .committing import renaming, transaction
 from .deferred import made_before
 from .difference import Difference, sort
 from .options import TEXT, TextOptions, text_options
@@ -76,8 +76,8 @@ def compare(made: OwnPlan) -> None:
     found = made.difference = Difference()
     stored: dict[int, bytes | None] = {}
     if _is_begun(made):
-        nodes = made.quoted(made.target, "_nodes")
-        stored = dict(made.db.execute(f"SELECT id, hash FROM {nodes}"))
+        rows = made.quoted(made.target, "_rows")
+        stored = dict(made.db.execute(f"SELECT id, hash FROM {rows}"))
     for block in _texts(made):
         for id_, text in block:
             sort(found, id_, None if text is None else made.hash(text), stored)
@@ -185,34 +185,28 @@ def _write(made: OwnPlan, where: str, parameters: Sequence[Any] = ()) -> None:
     made.db.execute(
         f"INSERT OR REPLACE INTO {made.quoted(made.target)}(rowid, content{names}) "
         f"SELECT c.id, c.content{values} FROM {made.quoted(made.name, '_content')} c "
-        f"JOIN {made.quoted(made.name, '_nodes')} n ON n.id = c.id WHERE {where}",
+        f"JOIN {made.quoted(made.name, '_rows')} n ON n.id = c.id WHERE {where}",
         parameters,
     )
 
 
 def _put_in_place(made: OwnPlan) -> None:
     """Take over what was written meanwhile, and let the new table be the old one."""
-    db, target = made.db, made.target
-    ((legacy,),) = db.execute("PRAGMA legacy_alter_table")
-    # A view that names the table is no reason to fail: the table is back in a moment.
-    db.execute("PRAGMA legacy_alter_table = ON")
-    try:
-        transaction(db, lambda: _take_over(made, target))
-    finally:
-        db.execute(f"PRAGMA legacy_alter_table = {int(legacy)}")
+    with renaming(made.db):
+        transaction(made.db, lambda: _take_over(made, made.target))
 
 
 def _take_over(made: OwnPlan, target: str) -> None:
     db, old = made.db, made.quoted(made.name)
-    nodes, content = made.quoted(target, "_nodes"), made.quoted(target, "_content")
+    rows, content = made.quoted(target, "_rows"), made.quoted(target, "_content")
     db.execute(
-        f"DELETE FROM {made.quoted(target)} WHERE rowid IN (SELECT id FROM {nodes} "
-        f"WHERE id NOT IN (SELECT id FROM {made.quoted(made.name, '_nodes')}))"
+        f"DELETE FROM {made.quoted(target)} WHERE rowid IN (SELECT id FROM {rows} "
+        f"WHERE id NOT IN (SELECT id FROM {made.quoted(made.name, '_rows')}))"
     )
     columns = [quote(column.name) for column in made.options.metadata]
     differs = "".join(f" AND m.{column} IS n.{column}" for column in columns)
     same = (
-        f"SELECT 1 FROM {content} d JOIN {nodes} m ON m.id = d.id "
+        f"SELECT 1 FROM {content} d JOIN {rows} m ON m.id = d.id "
         f"WHERE d.id = c.id AND d.content IS c.content{differs}"
     )
     _write(made, f"NOT EXISTS ({same})")

@@ -1,8 +1,8 @@
 """The tables behind a vector table: how each is declared, and what is said where one is not so.
 
     v_config     key, value; see shadow.py
-    v_nodes      one row for each row of v: its id, and what else is kept beside the vector
-    v_vectors    the vectors, float32, one row each
+    v_rows       one row for each row of v: its id, and what else is kept beside the vector
+    v_nodes      the vectors, float32, the nodes of the neighbour graph
     v_edges      the saved index, see saved.py
     v_log        (seq, id, tag), one row for each change, see index.py
     v_content    the texts that an hnsw_text table keeps itself
@@ -28,8 +28,8 @@ _ID = Column("id", "INTEGER PRIMARY KEY")
 
 DECLARED: dict[str, tuple[Column, ...]] = {
     "config": (Column("key", "TEXT PRIMARY KEY"), Column("value", "")),
-    "nodes": (_ID,),
-    "vectors": (_ID, Column("vector", "BLOB")),
+    "rows": (_ID,),
+    "nodes": (_ID, Column("vector", "BLOB")),
     "edges": (_ID, Column("data", "BLOB")),
     "log": (
         Column("seq", "INTEGER PRIMARY KEY"),
@@ -57,10 +57,10 @@ class Parts(NamedTuple):
     """What a vector table is made of."""
 
     columns: Sequence[Column] = ()
-    """What v_nodes keeps beside the id."""
+    """What v_rows keeps beside the id."""
     further: Sequence[str] = ()
     """Tables that not every vector table has."""
-    origin: str | None = "vectors"
+    origin: str | None = "nodes"
     """The table that cannot be made anew from others; None: another table's texts are embedded."""
 
     @property
@@ -70,7 +70,7 @@ class Parts(NamedTuple):
 
     def of(self, suffix: str) -> tuple[Column, ...]:
         """The columns of one table."""
-        return (*DECLARED[suffix], *(self.columns if suffix == "nodes" else ()))
+        return (*DECLARED[suffix], *(self.columns if suffix == "rows" else ()))
 
 
 class Losses(NamedTuple):
@@ -121,17 +121,17 @@ def _fits(there: Sequence[Column], wanted: Sequence[Column]) -> bool:
 
 def _remedy(table: str, suffix: str, parts: Parts) -> str:
     if suffix == parts.origin:
-        what = "vectors" if suffix == "vectors" else "texts"
+        what = "vectors" if suffix == "nodes" else "texts"
         return (
             f", and nothing else holds the {what}: restore a backup, "
             f"or DROP TABLE {quote(table)} and fill it anew"
         )
-    is_text = parts.origin != "vectors"
+    is_text = parts.origin != "nodes"
     if suffix == "config" and is_text:
         return ": 'rebuild' makes it anew where the model is that made the vectors"
-    if suffix in ("vectors", "passages"):
+    if suffix in ("nodes", "passages"):
         return ": 'rebuild' makes it anew, and the texts have to be embedded once more"
     made = _OF_TEXTS if is_text else ()
     names = ", ".join(column.name for column in parts.columns if column.name not in made)
-    lost = f", without the values of {names}" if suffix == "nodes" and names else ""
+    lost = f", without the values of {names}" if suffix == "rows" and names else ""
     return f": 'rebuild' makes it anew{lost}"

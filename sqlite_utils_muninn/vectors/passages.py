@@ -1,7 +1,7 @@
 """Where the vectors of a row are: one under its own rowid, or one for each passage of its text.
 
 With `chunk=true` a text has a vector for each passage, under ids of their own. The rows of a table
-are then in v_nodes (id, hash, ..., first, passages) and the passages in v_passages (id, row, start,
+are then in v_rows (id, hash, ..., first, passages) and the passages in v_passages (id, row, start,
 end), those of one row numbered first, first + 1, ...; offsets are in characters. The index, the log
 and the table of vectors know passages only.
 """
@@ -47,7 +47,7 @@ class Whole:
 
     def insert(self, id_: int | None, values: Mapping[str, Any]) -> int:
         """Add a row without a vector, and return its id. Raises SQLError where that is taken."""
-        return self.storage.insert_node(id_, values)
+        return self.storage.insert_row(id_, values)
 
     def put(self, rows: Sequence[tuple[int, bytes, Made]]) -> None:
         """Store hash and vectors of rows that are there and have no vector."""
@@ -71,7 +71,7 @@ class Whole:
         return rows
 
     def whole(self) -> dict[int, dict[str, Any]]:
-        """The rows whose vectors are all there, and what v_nodes says of where those are."""
+        """The rows whose vectors are all there, and what v_rows says of where those are."""
         return {id_: {} for id_ in self.storage.vector_ids().tolist()}
 
     def made_of(self, id_: int) -> Made:
@@ -120,7 +120,7 @@ class Passages(Whole):
     def delete(self, id_: int) -> None:
         """Remove a row."""
         self._drop_passages(id_)
-        self.storage.delete_node(id_)
+        self.storage.delete_row(id_)
 
     def _drop_passages(self, row: int) -> None:
         for id_ in self.ids_of(np.array([row], np.int64)).tolist():
@@ -131,19 +131,19 @@ class Passages(Whole):
         """Ids of all vectors of some rows, sorted."""
         (ids,) = self.storage.db.columns(
             f"SELECT c.id FROM json_each(?) j "
-            f"CROSS JOIN {self.storage.name('nodes')} n ON n.id = j.value "
-            f"CROSS JOIN {self.table} c ON c.id BETWEEN n.first AND n.first + n.passages - 1 "
-            'WHERE c."row" = n.id',
+            f"CROSS JOIN {self.storage.name('rows')} r ON r.id = j.value "
+            f"CROSS JOIN {self.table} c ON c.id BETWEEN r.first AND r.first + r.passages - 1 "
+            'WHERE c."row" = r.id',
             (json.dumps(rows.tolist()),),
             ("integer",),
         )
         return np.unique(np.asarray(ids, np.int64))
 
     def whole(self) -> dict[int, dict[str, Any]]:
-        """The rows whose vectors are all there, and what v_nodes says of where those are."""
+        """The rows whose vectors are all there, and what v_rows says of where those are."""
         rows = self.storage.db.execute(
             f'SELECT c."row", min(c.id), count(*) FROM {self.table} c '
-            f"LEFT JOIN {self.storage.name('vectors')} v ON v.id = c.id "
+            f"LEFT JOIN {self.storage.name('nodes')} v ON v.id = c.id "
             "WHERE typeof(c.\"row\") = 'integer' GROUP BY 1 "
             "HAVING count(v.id) = count(*) AND max(c.id) = min(c.id) + count(*) - 1"
         )

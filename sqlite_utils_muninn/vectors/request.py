@@ -49,6 +49,8 @@ def _ids(given: Mapping[str, Any]) -> Ids | None:
 
 
 def _whole(owner: str, name: str, value: Any, least: int) -> int:
+    if isinstance(value, str) and value.strip().isdecimal():  # as a parameter of a web page is
+        value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or value < least:
@@ -107,7 +109,7 @@ def column_uses(columns: Sequence[Column]) -> tuple[str, ...]:
 
 
 def condition(query: Query, columns: Sequence[Column]) -> tuple[str, list[Any]] | None:
-    """The WHERE clause over v_nodes that the metadata constraints make; None: there are none."""
+    """The WHERE clause over v_rows that the metadata constraints make; None: there are none."""
     clauses, values = [], []
     for column in columns:
         for op in _OPERATORS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import Database, SQLError, quote
@@ -17,7 +18,8 @@ from .parts import Parts, declaration
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FORMAT = "2"
+FORMAT = "3"
+OF_SQLITE_MUNINN = {"dimensions", "entry_point", "max_level"}  # keys of its config
 
 # SQLITE_CONSTRAINT, SQLITE_CORRUPT_VTAB
 CONSTRAINT, CORRUPT = 19, 267
@@ -35,6 +37,7 @@ class ShadowTables:
         self.owner = owner
         self._dimensions = dimensions
         self._id: str | None = None
+        self._is_known = False
         self.call(table)
 
     def call(self, table: str) -> None:
@@ -71,24 +74,39 @@ class ShadowTables:
         """The id if it has been read, without a look at the file."""
         return self._id
 
-    def check_config(self, config: Mapping[str, Any]) -> str:
-        """Return the id. Raises SQLError where this version of the program did not write that."""
-        id_ = config.get("id")
-        if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{16}", id_):
-            raise self.damaged(f"{self.table}_config has no valid id")
-        if config.get("format") is None:
-            raise self.damaged(f"{self.table}_config has no format")
-        self.check_format(config)
-        return id_
+    def check_maker(self) -> None:
+        """Raise SQLError where another program, or version of this one, made the tables."""
+        if not self._is_known:
+            # Only ours have it. Where it is lost, others are known by a config that can be read.
+            if not self.db.has_table(self.schema, f"{self.table}_rows"):
+                columns = {column.name for column in self.columns_of("config")}
+                self._check_maker(self.config() if {"key", "value"} <= columns else {})
+            self._is_known = True
 
-    def check_format(self, config: Mapping[str, Any]) -> None:
-        """Raise SQLError where another version wrote the table; what is lost is none."""
-        if config.get("format", FORMAT) != FORMAT:
+    def _check_maker(self, config: Mapping[str, Any]) -> None:
+        if "id" not in config and config.keys() >= OF_SQLITE_MUNINN:
+            name = shlex.quote(self.table)
+            raise SQLError(
+                f"{self.owner}: table {self.table!r} was made by the extension sqlite-muninn; this "
+                f"converts it: sqlite-utils muninn import sqlite-muninn FILE {name} FILE {name}",
+                CORRUPT,
+            )
+        if config.get("format") not in (None, FORMAT):
             raise SQLError(
                 f"{self.owner}: table {self.table!r} was made by another version of this program "
                 f"(format {config.get('format')!r}, not {FORMAT!r}): drop it and make it again",
                 CORRUPT,
             )
+
+    def check_config(self, config: Mapping[str, Any]) -> str:
+        """Return the id. Raises SQLError where this version of the program did not write that."""
+        self._check_maker(config)
+        id_ = config.get("id")
+        if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{16}", id_):
+            raise self.damaged(f"{self.table}_config has no valid id")
+        if "format" not in config:
+            raise self.damaged(f"{self.table}_config has no format")
+        return id_
 
     def damaged(self, what: str) -> SQLError:
         """The error for content that no version of this program writes."""

@@ -69,7 +69,7 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
     """
     db = attach(getattr(conn, "conn", conn))
     storage = Storage(db, table.schema, table.name, table.kind, table.dimensions)
-    vectors = storage.db.execute(f"SELECT count(*) FROM {storage.name('vectors')}")[0][0]
+    vectors = storage.db.execute(f"SELECT count(*) FROM {storage.name('nodes')}")[0][0]
     try:
         difference, is_searched = waiting(db, table), True
     except ValueError:  # the source is gone
@@ -102,7 +102,7 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
 
 
 def _truncated(storage: Storage) -> int:
-    sql = f"SELECT count(*) FROM {storage.name('nodes')} WHERE truncated"
+    sql = f"SELECT count(*) FROM {storage.name('rows')} WHERE truncated"
     return int(storage.db.execute(sql)[0][0])
 
 

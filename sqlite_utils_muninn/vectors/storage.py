@@ -50,7 +50,7 @@ class Storage(ShadowTables):
         """The table is called so now: the statements that every search needs are written."""
         super().call(table)
         self._last = f"SELECT seq, tag FROM {self.name('log')} ORDER BY seq DESC LIMIT 1"
-        self._one = f"SELECT vector FROM {self.name('vectors')} WHERE id = ?"
+        self._one = f"SELECT vector FROM {self.name('nodes')} WHERE id = ?"
 
     def create(self, config: dict[str, Any], parts: Parts) -> None:
         """Make all tables."""
@@ -138,7 +138,7 @@ class Storage(ShadowTables):
 
     def count(self) -> int:
         """Number of rows."""
-        return self.count_of("nodes")
+        return self.count_of("rows")
 
     def count_of(self, suffix: str) -> int:
         """Number of rows in one of the tables."""
@@ -147,15 +147,15 @@ class Storage(ShadowTables):
     def usual_size(self) -> int | None:
         """How many numbers most of the stored vectors have; None: there are no vectors."""
         rows = self.db.execute(
-            f"SELECT length(vector) / 4 FROM {self.name('vectors')} WHERE typeof(vector) = 'blob' "
+            f"SELECT length(vector) / 4 FROM {self.name('nodes')} WHERE typeof(vector) = 'blob' "
             "GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
         )
         return rows[0][0] if rows else None
 
     def ids(self, where: str = "1", parameters: Sequence[Any] = (), count: int = -1) -> Ids:
-        """Ids of the first `count` rows (-1: all) that satisfy a condition on v_nodes, in order."""
+        """Ids of the first `count` rows (-1: all) that satisfy a condition on v_rows, in order."""
         (ids,) = self.db.columns(
-            f"SELECT id FROM {self.name('nodes')} WHERE {where} ORDER BY id LIMIT ?",
+            f"SELECT id FROM {self.name('rows')} WHERE {where} ORDER BY id LIMIT ?",
             (*parameters, count),
             ("integer",),
         )
@@ -175,7 +175,7 @@ class Storage(ShadowTables):
             raise self._wrong_size() from None
 
     def _wrong_size(self) -> SQLError:
-        return self.damaged(f"{self.table}_vectors holds a vector that has not its size")
+        return self.damaged(f"{self.table}_nodes holds a vector that has not its size")
 
     def blocks(self, *, whole: bool = False) -> Iterator[tuple[Ids, Matrix]]:
         """All ids and vectors, by id, in blocks.
@@ -187,7 +187,7 @@ class Storage(ShadowTables):
         while True:
             try:
                 ids, matrix = self.db.columns(
-                    f"SELECT id, vector FROM {self.name('vectors')} WHERE {where} "
+                    f"SELECT id, vector FROM {self.name('nodes')} WHERE {where} "
                     "ORDER BY id LIMIT ?1",
                     parameters,
                     ("integer", f"vector:{self.dimensions}"),
@@ -211,7 +211,7 @@ class Storage(ShadowTables):
 
     def vector_ids(self, where: str = "1") -> Ids:
         """The ids of all vectors that satisfy a condition, in order."""
-        sql = f"SELECT id FROM {self.name('vectors')} WHERE {where} ORDER BY id"
+        sql = f"SELECT id FROM {self.name('nodes')} WHERE {where} ORDER BY id"
         (ids,) = self.db.columns(sql, (), ("integer",))
         return np.asarray(ids, dtype=np.int64)
 
@@ -223,11 +223,11 @@ class Storage(ShadowTables):
         return sorted(broken)
 
     def rows(self, ids: Ids, columns: Sequence[str]) -> dict[int, tuple[Any, ...]]:
-        """What v_nodes keeps beside the vectors of `ids`."""
-        wanted = ", ".join(["n.id", *(f"n.{quote(c)}" for c in columns)])
+        """What v_rows keeps beside the vectors of `ids`."""
+        wanted = ", ".join(["r.id", *(f"r.{quote(c)}" for c in columns)])
         found = self.db.execute(
             f"SELECT {wanted} FROM json_each(?) j "
-            f"CROSS JOIN {self.name('nodes')} n ON n.id = j.value",
+            f"CROSS JOIN {self.name('rows')} r ON r.id = j.value",
             (json.dumps(ids.tolist()),),
         )
         return {row[0]: row[1:] for row in found}
@@ -236,23 +236,23 @@ class Storage(ShadowTables):
 
     def insert(self, id_: int | None, vector: bytes, values: dict[str, Any]) -> int:
         """Add a row and return its id. Raises SQLError with code 19 where the id is there."""
-        id_ = self.insert_node(id_, values)
+        id_ = self.insert_row(id_, values)
         try:
             self.insert_vector(id_, vector)
         except BaseException:
             # In a transaction, SQLite does not undo half of a single-row INSERT for us.
-            self.delete_node(id_)
+            self.delete_row(id_)
             raise
         self.log(id_)
         return id_
 
-    def insert_node(self, id_: int | None, values: Mapping[str, Any]) -> int:
+    def insert_row(self, id_: int | None, values: Mapping[str, Any]) -> int:
         """Add a row without a vector. Raises SQLError with code 19 where the id is there."""
         names = ", ".join(["id", *map(quote, values)])
         marks = ", ".join("?" * (len(values) + 1))
         try:
             self.db.execute(
-                f"INSERT INTO {self.name('nodes')}({names}) VALUES ({marks})",
+                f"INSERT INTO {self.name('rows')}({names}) VALUES ({marks})",
                 (id_, *values.values()),
             )
         except SQLError as error:
@@ -264,7 +264,7 @@ class Storage(ShadowTables):
     def insert_vector(self, id_: int, vector: bytes) -> None:
         """Store the vector of an id that has none, without a log row."""
         try:
-            self.db.execute(f"INSERT INTO {self.name('vectors')} VALUES (?, ?)", (id_, vector))
+            self.db.execute(f"INSERT INTO {self.name('nodes')} VALUES (?, ?)", (id_, vector))
         except SQLError as error:
             if error.sqlite_errorcode & 0xFF != CONSTRAINT:
                 raise
@@ -277,16 +277,16 @@ class Storage(ShadowTables):
 
     def has(self, id_: int) -> bool:
         """Whether the row is there."""
-        return bool(self.db.execute(f"SELECT 1 FROM {self.name('nodes')} WHERE id = ?", (id_,)))
+        return bool(self.db.execute(f"SELECT 1 FROM {self.name('rows')} WHERE id = ?", (id_,)))
 
     def replace_vector(self, id_: int, vector: bytes) -> None:
         """Give a row another vector."""
-        self.db.execute(f"REPLACE INTO {self.name('vectors')} VALUES (?, ?)", (id_, vector))
+        self.db.execute(f"REPLACE INTO {self.name('nodes')} VALUES (?, ?)", (id_, vector))
         self.log(id_)
 
     def drop_vector(self, id_: int) -> None:
         """Take a vector away, if it is there."""
-        self.db.execute(f"DELETE FROM {self.name('vectors')} WHERE id = ?", (id_,))
+        self.db.execute(f"DELETE FROM {self.name('nodes')} WHERE id = ?", (id_,))
         self.log(id_)
 
     def drop_vectors(self, ids: Iterable[int]) -> None:
@@ -295,18 +295,18 @@ class Storage(ShadowTables):
             self.drop_vector(id_)
 
     def set_values(self, id_: int, values: dict[str, Any]) -> None:
-        """Change what v_nodes keeps beside the vector."""
+        """Change what v_rows keeps beside the vector."""
         if values:
             names = ", ".join(f"{quote(name)} = ?" for name in values)
             self.db.execute(
-                f"UPDATE {self.name('nodes')} SET {names} WHERE id = ?", (*values.values(), id_)
+                f"UPDATE {self.name('rows')} SET {names} WHERE id = ?", (*values.values(), id_)
             )
 
     def delete(self, id_: int) -> None:
         """Remove a row, if it is there."""
-        self.delete_node(id_)
+        self.delete_row(id_)
         self.drop_vector(id_)
 
-    def delete_node(self, id_: int) -> None:
+    def delete_row(self, id_: int) -> None:
         """Remove a row, and leave its vector."""
-        self.db.execute(f"DELETE FROM {self.name('nodes')} WHERE id = ?", (id_,))
+        self.db.execute(f"DELETE FROM {self.name('rows')} WHERE id = ?", (id_,))

@@ -82,6 +82,7 @@ class StoredTable(MendableTable):
     @in_plain_words
     def filter(self, query: Query) -> Rows | Iterator[Rows]:
         """Answer a statement."""
+        self.storage.check_maker()
         if query.plan.endswith(" match"):
             if "rowid =" in query.constraints and "k =" not in query.constraints:
                 return self._look_up(query)
@@ -195,8 +196,9 @@ class StoredTable(MendableTable):
         places, given = self.places, query.constraints
         if distances is not None:
             columns[places["distance"]] = distances
-        columns[places["k"]] = given.get("k =")
-        columns[places["ef_search"]] = given.get("ef_search =")
+        for name in ("k", "ef_search"):
+            value = given.get(f"{name} =")
+            columns[places[name]] = int(value) if isinstance(value, str) else value
         if self.reads(query, "vector"):
             # SQLite counts a column as read that only MATCH names: it is made when asked for.
             columns[places["vector"]] = self.reader.take(ids) or partial(self.blobs, ids)
@@ -305,6 +307,7 @@ class StoredTable(MendableTable):
 
     def begin(self) -> None:
         """The first write of a transaction, before it is done."""
+        self.storage.check_maker()
         key = self._key()
         if key:
             transactions(self.db).setdefault(key, Transaction(wrote=False))
@@ -331,6 +334,7 @@ class StoredTable(MendableTable):
 
     def rename(self, new_name: str) -> None:
         """ALTER TABLE ... RENAME TO."""
+        self.storage.check_maker()
         self.storage.rename(new_name, self.parts.suffixes)
 
     def destroy(self) -> None:

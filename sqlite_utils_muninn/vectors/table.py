@@ -58,9 +58,9 @@ class HnswIndex(StoredTable):
 
     def mend_rows(self) -> None:
         """Let each vector have its row, and each row its vector."""
-        nodes, vectors = self.storage.name("nodes"), self.storage.name("vectors")
-        self.db.execute(f"DELETE FROM {nodes} WHERE id NOT IN (SELECT id FROM {vectors})")
-        self.db.execute(f"INSERT OR IGNORE INTO {nodes}(id) SELECT id FROM {vectors}")
+        rows, nodes = self.storage.name("rows"), self.storage.name("nodes")
+        self.db.execute(f"DELETE FROM {rows} WHERE id NOT IN (SELECT id FROM {nodes})")
+        self.db.execute(f"INSERT OR IGNORE INTO {rows}(id) SELECT id FROM {nodes}")
 
     def values(self, ids: Ids, query: Query) -> dict[str, list[Any]]:
         """Metadata."""

@@ -118,6 +118,16 @@ def vector_tables(conn: Any, schema: str = "main") -> list[VectorTable]:
     return found
 
 
+def unreadable(conn: Any, name: str | None = None) -> None:
+    """Let a table that `vector_tables` leaves out, of this name or any, say what is wrong."""
+    execute = getattr(conn, "conn", conn).execute
+    readable = {table.name.casefold() for table in vector_tables(conn)}
+    for there, sql in list(execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")):
+        is_meant = name is None or name.casefold() == there.casefold()
+        if is_meant and there.casefold() not in readable and module_of(sql or "") in (INDEX, TEXT):
+            execute(f"SELECT count(*) FROM {quote(there)}")
+
+
 def text_tables(conn: Any, source: str, schema: str = "main") -> list[VectorTable]:
     """Return the hnsw_text tables over a table, and `source` itself if it is one."""
     wanted = source.casefold()

@@ -12,6 +12,7 @@ from datasette.utils import parse_metadata
 
 from demo.__main__ import main
 from demo.serve import FOLDER
+from tests.served import PATIENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,7 @@ async def test_datasette_shows_the_tables_the_notice_and_the_queries(database: P
         [str(database)],
         metadata=parse_metadata((FOLDER / "metadata.yaml").read_text()),
         config=parse_metadata((FOLDER / "datasette.yaml").read_text()),
+        settings=PATIENT,
     )
     page = (await datasette.client.get("/attack")).text
     assert "reproduced and distributed with the permission" in page

@@ -11,6 +11,7 @@ from datasette.utils import parse_metadata
 from demo.graph import NAME, declare_graph
 from demo.serve import FOLDER, SEARCH_PATH
 from tests.demo.test_command import run
+from tests.served import PATIENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,9 @@ def test_it_is_declared_once_and_said(database: Path) -> None:
 async def test_the_first_search_shows_the_graph(database: Path) -> None:
     run("--database", str(database), "--no-embed", "--no-serve")
     datasette = Datasette(
-        [str(database)], config=parse_metadata((FOLDER / "datasette.yaml").read_text())
+        [str(database)],
+        config=parse_metadata((FOLDER / "datasette.yaml").read_text()),
+        settings=PATIENT,
     )
     try:
         assert (await datasette.client.get(f"/{SEARCH_PATH}")).status_code == 200

@@ -12,6 +12,7 @@ from sqlite_utils.utils import sqlite3
 
 from demo.build import build_database
 from demo.graph import declare_graph
+from tests.served import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +85,7 @@ async def test_the_search_page_finds_the_way_from_a_worm_to_its_technique(attack
     """By words alone: what a visitor without a model sees."""
     [(_, _, path)] = attack.execute("PRAGMA database_list")
     declare_graph(Path(path))
-    datasette = Datasette([path])
+    datasette = Datasette([path], settings=PATIENT)
     try:
         asked = "q=malware+that+spreads+on+USB+sticks"
         body = (await datasette.client.get(f"/attack/-/muninn/search.json?{asked}")).json()

@@ -19,6 +19,7 @@ FLAGS = [
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # in a container there may be little of it
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -37,7 +38,11 @@ def server(
     folder = tmp_path_factory.mktemp("server")
     config = folder / "datasette.json"
     files = [str(write_library(folder)), str(write_graph(folder))]
-    options = {"models": {"tiny": str(folder / "tiny.gguf")}, "models_directory": str(folder)}
+    options = {
+        "models": {"tiny": str(folder / "tiny.gguf")},
+        "models_directory": str(folder),
+        "max_seconds": 60,  # the limit of one search, on a machine that is busy
+    }
     of_town = {"questions": ["Who bakes bread?", "steel bridges"]}
     whole = {
         "plugins": {"datasette-muninn": options},

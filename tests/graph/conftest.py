@@ -73,9 +73,9 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def full_reads(count_reads: Callable[[ModuleType], list[str]]) -> list[str]:
     """The times that a graph_adjacency table read its edge table instead of its arrays."""
-    from sqlite_utils_muninn.graph import adjacency
+    from sqlite_utils_muninn.graph.adjacency import table
 
-    return count_reads(adjacency)
+    return count_reads(table)
 
 
 @pytest.fixture(autouse=True)

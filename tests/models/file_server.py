@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import threading
-import time
 from dataclasses import dataclass, field
 
 
@@ -21,7 +20,8 @@ class Behaviour:
     statuses: int = 1_000_000  # how many times
     length: bool = True  # whether Content-Length is sent
     extra: dict[str, str] = field(default_factory=dict)
-    delay: float = 0.0  # seconds before the file is sent
+    held: frozenset[int] = frozenset()  # which requests, from 1, wait until `go_on` is set
+    go_on: threading.Event = field(default_factory=threading.Event)
     requests: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -31,7 +31,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         does = self.behaviour
         does.requests.append(dict(self.headers))
-        time.sleep(does.delay)
+        if len(does.requests) in does.held:
+            does.go_on.wait()
         if does.status and does.statuses:
             does.statuses -= 1
             self.send_error(does.status)
@@ -94,6 +95,7 @@ class FileServer:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.does.go_on.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -117,7 +117,7 @@ def test_size(lembed: Any) -> None:
 
 def test_tokens(lembed: Any, sqlite: Any) -> None:
     assert one(lembed, "SELECT lembed_tokenize_json('default', 'alex garcia')") == (
-        "[101, 4074, 7439, 102]"
+        "[101,4074,7439,102]"
     )
     sql = "SELECT lembed_token_to_piece('default', ?)"
     assert [one(lembed, sql, token) for token in (4074, 102)] == [" alex", None]

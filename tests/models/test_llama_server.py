@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +14,12 @@ pytest.importorskip("sse_starlette", reason="llama-cpp-python[server] is not ins
 pytest.importorskip("starlette_context", reason="llama-cpp-python[server] is not installed")
 
 from sqlite_utils_muninn.models.registry import Registry
+from tests.served import running
 from tests.tiny_gguf import Bert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -36,30 +30,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(path: Path) -> Iterator[str]:
     """The address of a server that wants a key."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--model", str(path), "--model_alias", "tiny", "--embedding", "true",
-               "--host", "127.0.0.1", "--port", str(port), "--api_key", "open-sesame",
-               "--n_ctx", "64"]  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "llama_cpp.server", *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    try:
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+    options = ["--model", path, "--model_alias", "tiny", "--embedding", "true",
+               "--api_key", "open-sesame", "--n_ctx", "64"]  # fmt: skip
+    # It takes these two from the environment, if they are there.
+    with running("llama_cpp.server", *options, HOST="127.0.0.1", PORT="0") as address:
+        yield address
 
 
 def test_rembed_gives_what_the_model_gives(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(query=st.text())
 def test_any_text_is_a_query(attack: Any, query: str) -> None:

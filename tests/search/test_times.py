@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sqlite_utils_muninn.bridge import Dictionary, find
-from sqlite_utils_muninn.search.binding import affinity_of
+from sqlite_utils_muninn.graph.edge_table import affinity_of
 from sqlite_utils_muninn.search.times import times_of
 
 VALUES = [None, 1, 2.5, 10, -3, "1", "10", "9", "2020-01-01", "", "é", b"1", b"", 2**60, 2**60 + 1]

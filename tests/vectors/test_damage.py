@@ -53,16 +53,16 @@ DAMAGE = [
     ("DELETE FROM v_log", "v_log is empty"),
     ("DELETE FROM v_log WHERE seq = 50", "v_log has gaps"),
     ("UPDATE v_log SET tag = 'x' WHERE seq = 50", "v_log has 1 rows of the wrong type"),
-    ("DELETE FROM v_nodes WHERE id IN (3, 4)", "vectors without a row in v_nodes: 3, 4"),
-    ("INSERT INTO v_nodes(id) VALUES (500)", "rows of v_nodes without a vector: 500"),
-    ("DELETE FROM v_vectors WHERE id = 7", "rows of v_nodes without a vector: 7"),
-    ("INSERT INTO v_vectors VALUES (-2, x'0000803f0000803f')", "without a row in v_nodes: -2"),
-    ("UPDATE v_vectors SET vector = x'00' WHERE id IN (7, 8)", "not their size, or hold NaN"),
-    ("UPDATE v_vectors SET vector = NULL WHERE id = 7", "vectors that have not their size"),
-    ("UPDATE v_vectors SET vector = '12345678' WHERE id = 7", "vectors that have not their size"),
-    ("UPDATE v_vectors SET vector = zeroblob(16) WHERE id = 7", "or hold NaN or infinity: 7"),
-    ("UPDATE v_vectors SET vector = x'0000c07f00000000' WHERE id = 7", "NaN or infinity: 7"),
-    ("UPDATE v_vectors SET vector = x'000000000000807f' WHERE id = 7", "NaN or infinity: 7"),
+    ("DELETE FROM v_rows WHERE id IN (3, 4)", "vectors without a row in v_rows: 3, 4"),
+    ("INSERT INTO v_rows(id) VALUES (500)", "rows of v_rows without a vector: 500"),
+    ("DELETE FROM v_nodes WHERE id = 7", "rows of v_rows without a vector: 7"),
+    ("INSERT INTO v_nodes VALUES (-2, x'0000803f0000803f')", "without a row in v_rows: -2"),
+    ("UPDATE v_nodes SET vector = x'00' WHERE id IN (7, 8)", "not their size, or hold NaN"),
+    ("UPDATE v_nodes SET vector = NULL WHERE id = 7", "vectors that have not their size"),
+    ("UPDATE v_nodes SET vector = '12345678' WHERE id = 7", "vectors that have not their size"),
+    ("UPDATE v_nodes SET vector = zeroblob(16) WHERE id = 7", "or hold NaN or infinity: 7"),
+    ("UPDATE v_nodes SET vector = x'0000c07f00000000' WHERE id = 7", "NaN or infinity: 7"),
+    ("UPDATE v_nodes SET vector = x'000000000000807f' WHERE id = 7", "NaN or infinity: 7"),
 ]
 
 
@@ -92,8 +92,8 @@ def test_an_empty_log_only_costs_time(v: Any) -> None:
 
 
 def test_a_vector_of_another_size_is_an_error(v: Any, sqlite: Any) -> None:
-    v.execute("UPDATE v_vectors SET vector = x'00' WHERE id = 2")
-    message = r"table 'v' is damaged: v_vectors holds a vector that .*'rebuild'\) may mend"
+    v.execute("UPDATE v_nodes SET vector = x'00' WHERE id = 2")
+    message = r"table 'v' is damaged: v_nodes holds a vector that .*'rebuild'\) may mend"
     with pytest.raises(sqlite.DatabaseError, match=message):
         nearest(v)
     with pytest.raises(sqlite.DatabaseError, match="holds a vector that has not its size"):
@@ -145,7 +145,7 @@ def test_settings_that_are_wrong_are_found_and_mended(
     v.execute("INSERT INTO v(v) VALUES ('integrity-check')")
 
 
-@pytest.mark.parametrize("suffix", ["config", "nodes", "vectors", "edges", "log"])
+@pytest.mark.parametrize("suffix", ["config", "rows", "nodes", "edges", "log"])
 def test_a_table_with_a_part_missing_can_be_dropped(v: Any, suffix: str) -> None:
     v.execute(f"DROP TABLE v_{suffix}")
     assert f"v_{suffix} is missing" in (problem(v) or "")

@@ -36,7 +36,7 @@ end = time.monotonic() + seconds
 while steps < 2 or time.monotonic() < end:
     # One connection lags behind, in the snapshot that it began with.
     late.execute("BEGIN")
-    late.execute("SELECT count(*) FROM v_nodes").fetchone()
+    late.execute("SELECT count(*) FROM v_rows").fetchone()
     then = dict(mine)
     for _ in range(3):
         four.write(conn, me, mine)

@@ -359,7 +359,7 @@ def test_temp_and_attached_schemas(connect: Connect, path: Any) -> None:
 
 def test_shadow_tables_are_marked(v: Any) -> None:
     kinds = {row[1]: row[2] for row in v.execute("PRAGMA table_list") if row[0] == "main"}
-    for suffix in ("config", "nodes", "vectors", "edges", "log"):
+    for suffix in ("config", "rows", "nodes", "edges", "log"):
         assert kinds[f"v_{suffix}"] == "shadow"
 
 
@@ -372,7 +372,7 @@ def test_vectors_are_rows_that_any_program_can_read(path: Path, connect: Connect
     blobs = [np.full(384, i + 1, "<f4").tobytes() for i in range(200)]
     conn.executemany("INSERT INTO v(vector) VALUES (?)", [(blob,) for blob in blobs])
     plain = sqlite3.connect(path)
-    assert plain.execute("SELECT id, vector FROM v_vectors").fetchall() == list(enumerate(blobs, 1))
+    assert plain.execute("SELECT id, vector FROM v_nodes").fetchall() == list(enumerate(blobs, 1))
     assert plain.execute("PRAGMA page_count").fetchone()[0] < 100 + 20
     plain.close()
 

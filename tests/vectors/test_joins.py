@@ -210,7 +210,7 @@ def test_ids_of_other_types_name_rows_as_they_do_in_sqlite(connect: Connect) -> 
     conn.execute("DELETE FROM docs")
     given = ("4", 6.0, 7.5, "x", None, b"8", 2**62, -1, 10)
     conn.executemany("INSERT INTO docs VALUES (?)", ((value,) for value in given))
-    plain = "SELECT v.rowid FROM docs JOIN v_nodes v ON v.id = docs.id".replace("v.rowid", "v.id")
+    plain = "SELECT v.rowid FROM docs JOIN v_rows v ON v.id = docs.id".replace("v.rowid", "v.id")
     expected = [row[0] for row in conn.execute(plain)]
     found = conn.execute(LOOK.replace("docs.id,", "v.rowid,"), ("[0]",)).fetchall()
     assert [row[0] for row in found] == expected
@@ -299,7 +299,7 @@ def test_a_text_is_embedded_once_for_all_rows_of_a_join(connect: Connect, conten
 def test_rows_come_in_order_however_many_are_taken(linked: tuple[Any, Any]) -> None:
     """The fault: rows that the graph had missed came late, so ORDER BY distance was not kept."""
     conn, made = linked
-    conn.execute("CREATE TABLE docs AS SELECT id, id % 2 AS odd FROM v_nodes")
+    conn.execute("CREATE TABLE docs AS SELECT id, id % 2 AS odd FROM v_rows")
     conn.execute("CREATE INDEX by_id ON docs(id)")
     odd = np.arange(len(made)) % 2 == 1
     join = "SELECT v.rowid, v.distance FROM v JOIN docs ON docs.id = v.rowid"

@@ -171,8 +171,8 @@ def test_passages_of_own_texts(conn: Any, planned: Callable[..., OwnPlan], shelf
 def test_vectors_that_were_lost_are_made_again(
     conn: Any, planned: Callable[..., OwnPlan], shelf: Shelf, open_text: Connect
 ) -> None:
-    conn.execute("UPDATE docs_nodes SET hash = NULL WHERE id IN (2, 3)")
-    conn.execute("DELETE FROM docs_vectors WHERE id IN (2, 3)")
+    conn.execute("UPDATE docs_rows SET hash = NULL WHERE id IN (2, 3)")
+    conn.execute("DELETE FROM docs_nodes WHERE id IN (2, 3)")
     model = shelf.models.pop("words")
     open_text(timeout=0).execute("INSERT INTO docs(docs) VALUES ('rebuild')")  # without the model
     assert 3 not in search_vector(conn, model, TEXTS[3])

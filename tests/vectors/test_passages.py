@@ -118,7 +118,7 @@ def test_updates_and_deletes_leave_no_passage_behind(docs: Any, model: Words) ->
     rows = docs.execute('SELECT "row", count(*) FROM docs_passages GROUP BY 1').fetchall()
     assert rows == [(4, 1), (5, 1)]
     docs.execute("INSERT INTO docs(docs) VALUES ('integrity-check')")
-    assert docs.execute("SELECT count(*) FROM docs_vectors").fetchone() == (2,)
+    assert docs.execute("SELECT count(*) FROM docs_nodes").fetchone() == (2,)
     assert sorted(search(docs, "egg")) == [4, 5]
 
 
@@ -208,10 +208,10 @@ def test_without_the_model_texts_still_read(docs: Any, connect: Connect, path: P
 def test_damage_is_found_and_mended(docs: Any, sqlite: Any) -> None:
     """A vector that is lost, a passage of no row, a row that claims passages of another."""
     for damage, words in (
-        ("DELETE FROM docs_vectors WHERE id = 2", "rows of docs_passages without a vector: 2"),
+        ("DELETE FROM docs_nodes WHERE id = 2", "rows of docs_passages without a vector: 2"),
         ("DELETE FROM docs_passages WHERE id = 3", "vectors without a row in docs_passages"),
         ('UPDATE docs_passages SET "row" = 77 WHERE id = 2', "passages of no row"),
-        ("UPDATE docs_nodes SET passages = 1 WHERE id = 1", "do not have the passages"),
+        ("UPDATE docs_rows SET passages = 1 WHERE id = 1", "do not have the passages"),
     ):
         docs.execute("BEGIN")
         docs.execute(damage)
@@ -226,7 +226,7 @@ def test_damage_is_found_and_mended(docs: Any, sqlite: Any) -> None:
 def test_spans_that_a_file_claims_do_no_harm(docs: Any) -> None:
     docs.execute('UPDATE docs_passages SET "start" = -5, "end" = 1000000000000 WHERE id = 1')
     docs.execute("UPDATE docs_passages SET \"start\" = 'x' WHERE id = 2")
-    docs.execute("UPDATE docs_nodes SET passages = 9223372036854775807 WHERE id = 2")
+    docs.execute("UPDATE docs_rows SET passages = 9223372036854775807 WHERE id = 2")
     rows = search(docs, HEN, "AND k = 9", "rowid, chunk")
     assert json.dumps(rows)
     docs.execute("DELETE FROM docs WHERE rowid = 2")

@@ -50,7 +50,7 @@ def test_whatever_is_done_the_end_of_the_log_is_the_statements_own(
     conns[0].execute(CREATE.format(""))
     looks = [watch(conn) for conn in conns]
     steps = (
-        *(INSERT.format(""), "DELETE FROM v WHERE rowid = (SELECT max(id) FROM v_nodes)"),
+        *(INSERT.format(""), "DELETE FROM v WHERE rowid = (SELECT max(id) FROM v_rows)"),
         *("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT s", "ROLLBACK TO s", "RELEASE s"),
         *("SELECT count(*) FROM v_log", "PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM"),
         "CREATE TABLE IF NOT EXISTS other (x)",

@@ -37,7 +37,7 @@ MADE = {
     "another's": OTHERS.format(""),
     "another's passages": OTHERS.format(CHUNKED),
 }
-OWN_TABLES = {"index": "vectors", "own": "content", "own passages": "content"}
+OWN_TABLES = {"index": "nodes", "own": "content", "own passages": "content"}
 """What cannot be had again."""
 DAMAGE = {
     "gone": "DROP TABLE {0}",
@@ -106,9 +106,9 @@ def command(conn: Any, what: str) -> str | None:
 def stored(path: Path) -> dict[int, Any]:
     """The vectors in the file, by the row that they are of."""
     conn = sqlite3.connect(path)
-    sql = "SELECT id, vector FROM v_vectors"
+    sql = "SELECT id, vector FROM v_nodes"
     if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'v_passages'").fetchone():
-        sql = 'SELECT p.id, vector, "row" FROM v_vectors JOIN v_passages p USING (id)'
+        sql = 'SELECT p.id, vector, "row" FROM v_nodes JOIN v_passages p USING (id)'
     found: dict[int, Any] = {}
     for row in conn.execute(sql):
         found.setdefault(row[-1] if len(row) > 2 else row[0], []).append(
@@ -195,12 +195,12 @@ def mended(conn: Any, path: Path, case: Case) -> None:
     if case.kind == "index":
         assert sorted(vectors) == list(TEXTS)
         assert is_exact(conn, path, "l2")
-        years = [None if case.suffix == "nodes" else 2000 + i for i in TEXTS]
+        years = [None if case.suffix == "rows" else 2000 + i for i in TEXTS]
         assert [row[0] for row in conn.execute("SELECT year FROM v ORDER BY rowid")] == years
         conn.execute("INSERT INTO v(vector, year) VALUES (?, 7)", (MATRIX[0].tobytes(),))
         return
     if not case.kind.startswith("own"):  # what is not sure waits for sqlite-utils embed
-        lost = case.suffix in ("vectors", "passages")
+        lost = case.suffix in ("nodes", "passages")
         assert sorted(vectors) == ([] if lost else list(TEXTS))
         sql = "INSERT OR REPLACE INTO v(rowid) SELECT id FROM docs"
         conn.execute(sql)
@@ -240,7 +240,7 @@ def lose(open_text: Connect, path: Path) -> Callable[..., Any]:
 def test_all_but_what_the_user_wrote_is_lost(
     lose: Callable[..., Any], path: Path, kind: str
 ) -> None:
-    kept = {OWN_TABLES.get(kind, "vectors"), "config"} | {"vectors"}
+    kept = {OWN_TABLES.get(kind, "nodes"), "config"} | {"nodes"}
     conn = lose(kind, *(suffix for suffix in suffixes(kind) if suffix not in kept))
     problem = command(conn, "integrity-check") or ""
     assert problem.count(" is missing: 'rebuild' makes it anew") == len(suffixes(kind)) - len(kept)
@@ -248,14 +248,14 @@ def test_all_but_what_the_user_wrote_is_lost(
     assert command(conn, "integrity-check") is None
     if "another's" in kind:
         conn.execute("INSERT OR REPLACE INTO v(rowid) SELECT id FROM docs")
-    mended(conn, path, Case(kind, "nodes", "gone"))
+    mended(conn, path, Case(kind, "rows", "gone"))
 
 
 @pytest.mark.parametrize("kind", ["own", "own passages", "another's", "another's passages"])
 def test_nothing_is_embedded_that_has_its_vector(
     lose: Callable[..., Any], model: Words, kind: str
 ) -> None:
-    conn = lose(kind, "config", "nodes", "log", "edges")
+    conn = lose(kind, "config", "rows", "log", "edges")
     assert "nothing shows that it was 'words'" in str(command(conn, "rebuild"))
     conn = lose_again(conn, kind, lose)
     model.batches.clear()
@@ -270,7 +270,7 @@ def lose_again(conn: Any, kind: str, lose: Callable[..., Any]) -> Any:
     conn.execute("DROP TABLE v")
     conn.execute("DROP TABLE docs")
     conn.close()
-    return lose(kind, "nodes", "log", "edges")
+    return lose(kind, "rows", "log", "edges")
 
 
 def test_a_vector_of_another_text_is_not_taken_for_that_of_a_row(
@@ -284,7 +284,7 @@ def test_a_vector_of_another_text_is_not_taken_for_that_of_a_row(
         INSERT INTO docs VALUES (50, 'never embedded');
         DELETE FROM docs WHERE id = 6;
         INSERT INTO docs VALUES (6, 'in the place of another')"""
-    conn = lose("another's", "nodes", before=before)
+    conn = lose("another's", "rows", before=before)
     assert command(conn, "rebuild") is None
     model.batches.clear()
     rows = {3, 4, 5, 6, 50, 31}
@@ -309,7 +309,7 @@ def test_rows_that_vacuum_may_have_renumbered_are_embedded_again(
     conn.execute(OTHERS.format(""))
     conn.execute("INSERT INTO v(rowid) SELECT rowid FROM docs")
     conn.close()
-    harm(path, "DELETE FROM docs WHERE rowid = 1; VACUUM; DROP TABLE v_nodes")
+    harm(path, "DELETE FROM docs WHERE rowid = 1; VACUUM; DROP TABLE v_rows")
     conn = open_text()
     assert command(conn, "rebuild") is None
     assert found(conn, "one", 50) == []
@@ -394,7 +394,7 @@ def test_notes_that_are_missing_make_the_other_table_unwritable(
 
 def test_some_rows_of_a_table_are_lost(lose: Callable[..., Any], path: Path) -> None:
     conn = lose("own")
-    harm(path, "DELETE FROM v_content WHERE id = 3; DELETE FROM v_nodes WHERE id = 4")
+    harm(path, "DELETE FROM v_content WHERE id = 3; DELETE FROM v_rows WHERE id = 4")
     problem = command(conn, "integrity-check") or ""
     assert "rows whose text is lost from v_content: 3" in problem
     assert "texts of v_content that have no row: 4" in problem
@@ -409,10 +409,10 @@ def test_who_may_not_read_a_table_may_not_read_its_vectors_whatever_is_lost(
     lose: Callable[..., Any],
 ) -> None:
     """The fault: without the config nothing told whose vectors they are."""
-    conn = lose("another's", "config", "nodes")
+    conn = lose("another's", "config", "rows")
     derived = derived_tables(conn.execute)
-    assert {name: derived[name] for name in ("v", "v_vectors", "v_log")} == dict.fromkeys(
-        ("v", "v_vectors", "v_log"), "docs"
+    assert {name: derived[name] for name in ("v", "v_nodes", "v_log")} == dict.fromkeys(
+        ("v", "v_nodes", "v_log"), "docs"
     )
 
 
@@ -455,10 +455,10 @@ def test_a_table_with_a_part_missing_is_renamed_and_mended(lose: Callable[..., A
 
 
 def test_pragma_integrity_check_says_it(lose: Callable[..., Any], sqlite: Any) -> None:
-    conn = lose("index", "nodes", "log")
+    conn = lose("index", "rows", "log")
     rows = [row[0] for row in conn.execute("PRAGMA integrity_check")]
     said = (
-        "v_nodes is missing: 'rebuild' makes it anew, without the values of year; "
+        "v_rows is missing: 'rebuild' makes it anew, without the values of year; "
         "v_log is missing: 'rebuild' makes it anew"
     )
     # SQLite asks virtual tables since 3.44.
@@ -469,7 +469,7 @@ def test_tables_of_an_attached_file_are_mended(
     lose: Callable[..., Any], connect: Connect, path: Path
 ) -> None:
     """The fault: they are made in the main database."""
-    lose("index", "log", "config", "nodes", "edges").close()
+    lose("index", "log", "config", "rows", "edges").close()
     conn = connect()
     conn.execute("ATTACH ? AS other", (str(path),))
     conn.execute("INSERT INTO other.v(v) VALUES ('rebuild')")
@@ -483,7 +483,7 @@ def test_a_saved_graph_is_made_anew(linked: tuple[Any, Any], suffix: str) -> Non
     conn, made = linked
     ((size,),) = conn.execute("SELECT sum(length(data)) FROM v_edges")
     conn.execute(f"DROP TABLE v_{suffix}")
-    if suffix == "vectors":
+    if suffix == "nodes":
         assert "nothing else holds the vectors" in str(command(conn, "rebuild"))
         return
     assert command(conn, "rebuild") is None
@@ -492,7 +492,7 @@ def test_a_saved_graph_is_made_anew(linked: tuple[Any, Any], suffix: str) -> Non
         1,
     )
     far = ((made.astype(float) - made[7]) ** 2).sum(axis=1)
-    every = "rowid IN (SELECT id FROM v_nodes)"
+    every = "rowid IN (SELECT id FROM v_rows)"
     sql = f"SELECT rowid FROM v WHERE vector MATCH ? AND {every} AND k = 9"
     rows = [row[0] for row in conn.execute(sql, (made[7].tobytes(),))]
     assert rows == np.argsort(far)[:9].tolist()

@@ -147,7 +147,7 @@ def test_writers_save_seldom_and_prune_the_log(
     heads = set()
     for i in range(300):
         nearest(conn, matrix(1)[0])
-        assert building.wait(shared_index(), 10)
+        assert building.wait(shared_index(), 60)
         conn.execute("UPDATE v SET vector = ? WHERE rowid = ?", (bytes(matrix(1, i)[0]), i))
         heads.add(conn.execute("SELECT data FROM v_edges WHERE id = 0").fetchone())
         assert conn.execute("SELECT count(*) FROM v_log").fetchone()[0] < 700

@@ -11,6 +11,7 @@ from sqlite_utils_muninn import connect
 from sqlite_utils_muninn.settings import Host
 from sqlite_utils_muninn.vectors.embed import Wish, plan, run
 from sqlite_utils_muninn.vectors.embedder import Models
+from tests.served import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ ARTICLES = [
     (3, "House cats", "Cats sleep most of the day and hunt at dusk."),
     (4, "Sourdough", "A loaf made with wild yeast needs a long rise."),
 ]
+SLOW = {"max_seconds": 60}  # the limit of one search, on a machine that is busy
 SECRETS = [(1, "The safe is behind the painting."), (2, "The code is 1234.")]
 
 
@@ -65,10 +67,10 @@ def datasette(
     def make(
         config: dict[str, Any] | None = None, files: list[Path] | None = None, **options: Any
     ) -> Datasette:
-        plugin = {"models": models, "models_directory": str(models_directory), **options}
+        plugin = {"models": models, "models_directory": str(models_directory), **SLOW, **options}
         whole = {"plugins": {"datasette-muninn": plugin}, **(config or {})}
         paths = [str(path) for path in files or [library]]
-        made.append(Datasette(paths, config=whole))
+        made.append(Datasette(paths, config=whole, settings=PATIENT))
         return made[-1]
 
     yield make
@@ -108,7 +110,7 @@ class Town:
         **options: Any,
     ) -> Datasette:
         whole = dict(config or {})
-        top = {"models": dict(self.host.models), "threads": 1, **(plugin or {})}
+        top = {"models": dict(self.host.models), "threads": 1, **SLOW, **(plugin or {})}
         top.setdefault("models_directory", str(self.host.models_directory))
         whole["plugins"] = {"datasette-muninn": top}
         databases = whole["databases"] = dict(whole.get("databases") or {})
@@ -116,7 +118,7 @@ class Town:
             **databases.get("town", {}), "plugins": {"datasette-muninn": options}
         }  # fmt: skip
         path = str(self.file(declare=declare, embed=embed))
-        self.made.append(Datasette([path], config=whole, settings=settings or {}))
+        self.made.append(Datasette([path], config=whole, settings={**PATIENT, **(settings or {})}))
         return self.made[-1]
 
 

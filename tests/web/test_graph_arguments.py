@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from datasette_muninn import asked
+from datasette_muninn import parameters
+from datasette_muninn.graph_search.found import COUNTED
 from sqlite_utils_muninn.search.options import Options
 from tests.web.graph_library import HOSTILE, PLACES
 from tests.web.graph_page import PATH, get
@@ -45,7 +46,7 @@ async def test_edge_types(town: Any) -> None:
 async def test_all_settings_of_the_engine_can_be_asked_for() -> None:
     """The fault: SQL and the command line learn an argument, and the page does not."""
     settings = {field.name for field in fields(Options)} - {"top_k", "where"}
-    assert settings | {"reranker", "edge_table"} == set(asked.OPTIONS)
+    assert settings | {"reranker", "edge_table"} == set(parameters.OPTIONS)
 
 
 async def test_weights_of_types_and_one_table_of_edges(town: Any) -> None:
@@ -115,6 +116,16 @@ async def test_the_form_keeps_what_was_set(town: Any) -> None:
     assert "node_types:" not in page
 
 
+async def test_the_next_search_keeps_what_has_no_field(town: Any) -> None:
+    """The fault: `alpha=1` was said to be set, and was gone with the next query."""
+    page = (await town().client.get(f"{PATH}?q=bread&alpha=1&explain=1&expand_hops=1&x=y")).text
+    form = page.partition("<form")[2].partition("</form>")[0]
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    assert hidden == {"alpha": "1", "explain": "1"}
+    wrong = (await town().client.get(f"{PATH}?q=bread&alpha=x")).text
+    assert 'name="alpha"' not in wrong
+
+
 async def test_a_whole_paragraph_is_not_said_again(town: Any) -> None:
     """The fault: the line above the results, and the window's title, had all of it."""
     text = "Who bakes bread with wild yeast, and where? " * 30
@@ -131,7 +142,8 @@ async def test_explain_tells_the_stages(town: Any) -> None:
     assert sum(stage["milliseconds"] for stage in stages) > 0
     page = (await instance.client.get(f"{PATH}?q=bread&explain=1")).text
     for stage in stages:
-        assert f"<td>{stage['name']}</td>" in page
+        counted = f"{COUNTED[stage['name']]}: {stage['count']:,}"
+        assert re.search(rf"<b>{stage['name']}</b> [\d.]+ ms <span[^>]*>{counted}</span>", page)
 
 
 async def test_one_table_can_still_be_searched_by_meaning_alone(town: Any) -> None:

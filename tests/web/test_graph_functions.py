@@ -10,6 +10,7 @@ import pytest
 from datasette.app import Datasette
 
 from sqlite_utils_muninn.graph import cache, edge_table
+from tests.served import PATIENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ async def test_readers_share_one_graph_and_see_what_is_written(
 
     monkeypatch.setattr(cache, "read", counted)
     cache.CACHE.clear()
-    datasette = Datasette([str(path)], settings={"num_sql_threads": 3})
+    datasette = Datasette([str(path)], settings={**PATIENT, "num_sql_threads": 3})
 
     async def ask(sql: str) -> Any:
         response = await datasette.client.get("/shared/-/query.json", params={"sql": sql})

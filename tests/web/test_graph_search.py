@@ -13,6 +13,7 @@ import sqlite_utils_muninn
 from sqlite_utils_muninn.search.stored import define
 from sqlite_utils_muninn.vectors.embed import Wish, plan, run
 from sqlite_utils_muninn.vectors.embedder import Models
+from tests.served import PATIENT
 from tests.web.graph_library import HOSTILE
 from tests.web.graph_page import PATH, Page, get
 
@@ -162,7 +163,9 @@ async def test_ids_of_any_type(town: Any) -> None:
 
 async def test_immutable_files_and_memory(town: Any) -> None:
     plugins = town().config["plugins"]
-    fixed = Datasette([], immutables=[str(town.file())], config={"plugins": plugins})
+    fixed = Datasette(
+        [], immutables=[str(town.file())], config={"plugins": plugins}, settings=PATIENT
+    )
     try:
         assert (await get(fixed, "q=bread"))["rows"]
         named = fixed.add_memory_database("named")
@@ -190,7 +193,7 @@ async def test_a_graph_without_a_model_is_searched_by_words(
     town_file: Path, tmp_path: Path
 ) -> None:
     empty = {"datasette-muninn": {"models_directory": str(tmp_path / "none")}}
-    instance = Datasette([str(town_file)], config={"plugins": empty})
+    instance = Datasette([str(town_file)], config={"plugins": empty}, settings=PATIENT)
     try:
         body = await get(instance, "q=bread")
         assert {"Cleo", "The mill"} <= {row["label"] for row in body["rows"]}
@@ -296,7 +299,9 @@ async def test_tables_of_any_kind_lead_to_their_rows(town: Any, tmp_path: Path) 
     nodes.append({"table": "pairs", "id": "number", "label": "name", "text": "name"})
     nodes.append({"table": "seen", "id": "id", "label": "name", "text": "name"})
     config = {"plugins": {"datasette-muninn": {"graphs": {"kinds": {"nodes": nodes}}}}}
-    instance = Datasette([str(tmp_path / "kinds.db")], config={"databases": {"kinds": config}})
+    instance = Datasette(
+        [str(tmp_path / "kinds.db")], config={"databases": {"kinds": config}}, settings=PATIENT
+    )
     try:
         response = await instance.client.get("/kinds/-/muninn/search.json?q=raven")
         urls = {row["label"]: row["url"] for row in response.json()["rows"]}

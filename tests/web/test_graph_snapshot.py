@@ -9,6 +9,7 @@ from datasette.app import Datasette
 
 import sqlite_utils_muninn
 from datasette_muninn.graph_search import answering
+from tests.served import PATIENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ async def test_a_row_leads_to_itself_when_another_takes_its_rowid(
 
     monkeypatch.setattr(answering, "search", search_then_write)
     options = {"plugins": {"datasette-muninn": {"graphs": {"pairs": GRAPH}}}}
-    instance = Datasette([str(path)], config={"databases": {"pairs": options}})
+    instance = Datasette([str(path)], config={"databases": {"pairs": options}}, settings=PATIENT)
     try:
         rows = (await instance.client.get("/pairs/-/muninn/search.json?q=raven")).json()["rows"]
         assert {row["label"]: row["url"] for row in rows} == {

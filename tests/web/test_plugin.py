@@ -10,6 +10,7 @@ from datasette.utils import StartupError
 
 from datasette_muninn import settings
 from sqlite_utils_muninn.models.limits import limits
+from tests.served import PATIENT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +127,9 @@ async def test_immutable_and_read_only_files(library: Path, datasette: Any) -> N
     from datasette.app import Datasette
 
     options = datasette().config["plugins"]
-    instance = Datasette([], immutables=[str(library)], config={"plugins": options})
+    instance = Datasette(
+        [], immutables=[str(library)], config={"plugins": options}, settings=PATIENT
+    )
     try:
         response = await instance.client.get("/library/-/muninn/search.json?q=bread&_size=1")
         assert response.status_code == 200

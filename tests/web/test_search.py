@@ -15,6 +15,7 @@ from sqlite_utils_muninn import connect
 from sqlite_utils_muninn.settings import Host
 from sqlite_utils_muninn.vectors.embed import Wish, plan, run
 from sqlite_utils_muninn.vectors.embedder import Models
+from tests.served import PATIENT
 from tests.web.conftest import ARTICLES
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ async def test_the_model_ranks_by_meaning(
     conn.commit()
     conn.close()
     options = {"models": models, "models_directory": str(models_directory)}
-    instance = Datasette([str(path)], config={"plugins": {"datasette-muninn": options}})
+    instance = Datasette(
+        [str(path)], config={"plugins": {"datasette-muninn": options}}, settings=PATIENT
+    )
     try:
         url = "/meaning/-/muninn/search.json?q=the+economy"
         rows = (await instance.client.get(url)).json()["rows"]
@@ -96,7 +99,7 @@ async def test_page_links_to_the_rows_and_escapes_what_it_shows(datasette: Any) 
 async def test_links_follow_the_base_url(library: Path, datasette: Any) -> None:
     plugins = datasette().config["plugins"]
     instance = Datasette(
-        [str(library)], config={"plugins": plugins}, settings={"base_url": "/data/"}
+        [str(library)], config={"plugins": plugins}, settings={**PATIENT, "base_url": "/data/"}
     )
     try:
         html = (await instance.client.get("/library/-/muninn/search?q=bread")).text
@@ -143,7 +146,7 @@ async def test_without_a_query_there_is_a_form(datasette: Any) -> None:
 async def test_a_database_without_embedded_tables_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "bare.db"
     sqlite3.connect(path).execute("CREATE TABLE t (x)")
-    instance = Datasette([str(path)])
+    instance = Datasette([str(path)], settings=PATIENT)
     try:
         page = (await instance.client.get("/bare/-/muninn/search?q=x")).text
         assert "sqlite-utils embed bare.db" in page
@@ -158,7 +161,7 @@ async def test_a_model_that_is_gone_is_said_and_the_texts_stay_readable(
     library: Path, tmp_path: Path
 ) -> None:
     empty = {"datasette-muninn": {"models_directory": str(tmp_path / "none")}}
-    instance = Datasette([str(library)], config={"plugins": empty})
+    instance = Datasette([str(library)], config={"plugins": empty}, settings=PATIENT)
     try:
         response = await instance.client.get(f"{PATH}.json?q=bread")
         assert response.status_code == 500
@@ -221,3 +224,11 @@ async def test_search_is_offered_on_datasettes_own_pages(datasette: Any) -> None
         in (await instance.client.get("/library/articles")).text
     )
     assert "muninn/search" not in (await instance.client.get("/library/plain")).text
+
+
+async def test_commands_that_a_page_shows_name_the_file(datasette: Any, tmp_path: Path) -> None:
+    """The fault: a file called archive.sqlite was said to be archive.db."""
+    path = tmp_path / "archive.sqlite"
+    sqlite3.connect(path).close()
+    page = (await datasette(files=[path]).client.get("/archive/-/muninn/search")).text
+    assert "sqlite-utils embed archive.sqlite articles title body" in page

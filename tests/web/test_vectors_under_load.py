@@ -72,9 +72,9 @@ def server(tmp_path: Path) -> Iterator[str]:
 class Crowd:
     """Everybody who asks, and what must have been seen."""
 
-    def __init__(self, server: str, seconds: float) -> None:
+    def __init__(self, server: str, seconds: float, least: int) -> None:
         self.server = server
-        self.end = time.monotonic() + seconds
+        self.end, self.least = time.monotonic() + seconds, least
         self.committed = [1] * ROWS
         self.asked = [1] * ROWS
         self.counts = {"read": 0, "written": 0}
@@ -88,10 +88,15 @@ class Crowd:
         for worker in workers:
             worker.join()
 
+    def _goes_on(self) -> bool:
+        """Until the time is over and each did its part, however slow the machine."""
+        is_over = time.monotonic() > self.end and min(self.counts.values()) > self.least
+        return not is_over and not self.errors
+
     def _guarded(self, step: Any) -> None:
         chance = random.Random(threading.get_ident())
         with httpx2.Client(timeout=60) as client:
-            while time.monotonic() < self.end and not self.errors:
+            while self._goes_on():
                 try:
                     step(client, chance)
                 except Exception as error:
@@ -128,28 +133,24 @@ class Crowd:
         self.counts["read"] += 1
 
 
-def crowd(server: str, seconds: float) -> Crowd:
-    made = Crowd(server, seconds)
+def crowd(server: str, seconds: float, least: int) -> None:
+    """So many at least have read, and written."""
+    made = Crowd(server, seconds, least)
     made.run()
     assert made.errors == []
-    with httpx2.Client() as client:
+    with httpx2.Client(timeout=60) as client:
         sql = "select version, vector from written join v on v.rowid = id order by id"
         rows = made._get(client, "library/-/query.json", sql=sql, _shape="array")
     assert [row["version"] for row in rows] == made.committed
     blobs = [base64.b64decode(row["vector"]["encoded"]) for row in rows]
     expected = [struct.pack("<2f", *row) for row in enumerate(made.committed)]
     assert blobs == expected
-    return made
 
 
 def test_three_readers_and_a_writer(server: str) -> None:
-    made = crowd(server, 3)
-    assert made.counts["read"] > 10
-    assert made.counts["written"] > 10
+    crowd(server, 3, least=10)
 
 
 @pytest.mark.long
 def test_three_readers_and_a_writer_for_a_minute(server: str) -> None:
-    made = crowd(server, 60)
-    assert made.counts["read"] > 500
-    assert made.counts["written"] > 500
+    crowd(server, 60, least=500)

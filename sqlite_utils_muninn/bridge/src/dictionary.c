@@ -5,8 +5,6 @@
  * row, so that millions of text ids become an int32 array. Values are the same where SQLite's "="
  * says so under the BINARY collation: 1 and 1.0 are one value, '1' and x'31' are others.
  */
-#include <stdlib.h>
-
 #include "bridge.h"
 #include "hash.h"
 

@@ -8,9 +8,9 @@
  * the plan's name (EXPLAIN QUERY PLAN shows it), then for each argument the column and the
  * operator, L for LIMIT and O for OFFSET, then the mask of the columns that the statement reads.
  */
-#include <stdio.h>
-
 #include "bridge.h"
+
+#include <stdio.h>
 
 /* ---- Declarations ---- */
 

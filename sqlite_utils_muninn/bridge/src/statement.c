@@ -1,7 +1,7 @@
 /* Statements: prepared once, kept while that is safe, bound without copies. */
-#include <limits.h>
-
 #include "run.h"
+
+#include <limits.h>
 
 static void finalize(Database *database, sqlite3_stmt *statement)
 {

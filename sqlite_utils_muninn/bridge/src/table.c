@@ -169,7 +169,7 @@ static void forget_words(Table *table)
     table->base.zErrMsg = NULL;
 }
 
-static int tell(sqlite3_vtab *vtab, const char *method)
+static int notify(sqlite3_vtab *vtab, const char *method)
 {
     Table *table = (Table *)vtab;
     Visit visit;
@@ -183,7 +183,7 @@ static int tell(sqlite3_vtab *vtab, const char *method)
 }
 
 /* Calls a method whose failure SQLite does not want to hear of. */
-static void tell_unheard(Table *table, const char *method)
+static void notify_unheard(Table *table, const char *method)
 {
     PyObject *result = PyObject_CallMethod(table->instance, method, NULL);
     if (result == NULL && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
@@ -195,18 +195,18 @@ static void tell_unheard(Table *table, const char *method)
     Py_XDECREF(result);
 }
 
-static int tell_end(sqlite3_vtab *vtab, const char *method)
+static int notify_end(sqlite3_vtab *vtab, const char *method)
 {
     Table *table = (Table *)vtab;
     Visit visit;
     if (table_enter(table, &visit)) {
-        tell_unheard(table, method);
+        notify_unheard(table, method);
         table_leave(table, &visit);
     }
     return SQLITE_OK;
 }
 
-static int tell_number(sqlite3_vtab *vtab, const char *method, int number)
+static int notify_number(sqlite3_vtab *vtab, const char *method, int number)
 {
     Table *table = (Table *)vtab;
     Visit visit;
@@ -219,15 +219,15 @@ static int tell_number(sqlite3_vtab *vtab, const char *method, int number)
     return code;
 }
 
-static int table_begin(sqlite3_vtab *vtab) { return tell(vtab, "begin"); }
-static int table_sync(sqlite3_vtab *vtab) { return tell(vtab, "sync"); }
-static int table_commit(sqlite3_vtab *vtab) { return tell_end(vtab, "commit"); }
-static int table_rollback(sqlite3_vtab *vtab) { return tell_end(vtab, "rollback"); }
-static int table_savepoint(sqlite3_vtab *vtab, int n) { return tell_number(vtab, "savepoint", n); }
-static int table_release(sqlite3_vtab *vtab, int n) { return tell_number(vtab, "release", n); }
+static int table_begin(sqlite3_vtab *vtab) { return notify(vtab, "begin"); }
+static int table_sync(sqlite3_vtab *vtab) { return notify(vtab, "sync"); }
+static int table_commit(sqlite3_vtab *vtab) { return notify_end(vtab, "commit"); }
+static int table_rollback(sqlite3_vtab *vtab) { return notify_end(vtab, "rollback"); }
+static int table_savepoint(sqlite3_vtab *vtab, int n) { return notify_number(vtab, "savepoint", n); }
+static int table_release(sqlite3_vtab *vtab, int n) { return notify_number(vtab, "release", n); }
 static int table_rollback_to(sqlite3_vtab *vtab, int n)
 {
-    return tell_number(vtab, "rollback_to", n);
+    return notify_number(vtab, "rollback_to", n);
 }
 
 static int table_disconnect(sqlite3_vtab *vtab)
@@ -238,7 +238,7 @@ static int table_disconnect(sqlite3_vtab *vtab)
     if (python_enter(&visit)) {
         if (table->instance != NULL) {
             database->leaving++;
-            tell_unheard(table, "disconnect");
+            notify_unheard(table, "disconnect");
             database->leaving--;
         }
         table_free(table);

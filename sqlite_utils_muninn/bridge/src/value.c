@@ -1,7 +1,7 @@
 /* Values between SQLite and Python, one at a time. */
-#include <limits.h>
-
 #include "bridge.h"
+
+#include <limits.h>
 
 static const char pointer_type[] = "muninn";
 

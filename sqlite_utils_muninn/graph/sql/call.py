@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from sqlite_utils_muninn.graph.edge_table import EdgeTable, Table
-    from sqlite_utils_muninn.graph.graph import Graph
-    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
+
+    from ..edge_table import EdgeTable, Table
+    from ..graph import Graph
+    from ..work import Work
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class Call:
     @cached_property
     def work(self) -> Work:
         """What the call may use."""
-        from sqlite_utils_muninn.graph.work import Work
+        from ..work import Work
 
         check = self.host.watch(self.name, self.db.check)
         return Work(self.name, check, self.host.graph_memory, self.host.threads)
@@ -101,7 +102,7 @@ class Call:
 
     def graph(self, *, weights_may_be_negative: bool = False) -> Graph:
         """The graph of the edge table that the arguments name."""
-        from sqlite_utils_muninn.graph import cache, edge_table
+        from .. import cache, edge_table
 
         given = self.arguments
         edges = edge_table.EdgeTable(
@@ -130,9 +131,9 @@ class Call:
         """The graph of a graph_adjacency table, whose columns are its own; None for others."""
         if table.kind != "virtual":
             return None
-        from sqlite_utils_muninn.graph import adjacency
+        from ..adjacency.table import find
 
-        found = adjacency.find(self.db, table)
+        found = find(self.db, table)
         if found is None:
             return None
         if edges.timestamp is not None or edges.types is not None:

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Declaration
-    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
+
+    from ..work import Work
 
 DAMPING = Parameter("damping", 0.85, kind="real", help="How often the walk goes on.")
 ITERATIONS = Parameter("iterations", 200, kind="integer", help="Most rounds.")
@@ -62,7 +63,7 @@ def _degree_function(host: Host) -> Declaration:
     return graph_function(
         host,
         "graph_degree",
-        ("node", "in_degree", "out_degree", "degree", "centrality REAL"),
+        ("node", "in_degree REAL", "out_degree REAL", "degree REAL", "centrality REAL"),
         (*EDGES, WEIGHT, _SCALED, direction("both"), *TIME, *TYPES),
         _degree,
         help="How many edges each node has, or the sum of their weights.",
@@ -110,7 +111,7 @@ def _path_functions(host: Host) -> list[Declaration]:
 
 
 def _pagerank(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.pagerank import Walk, pagerank
+    from ..pagerank import Walk, pagerank
 
     walk = Walk(
         call.damping(),
@@ -132,7 +133,7 @@ def _pagerank(call: Call) -> Any:
 
 
 def _degree(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.degree import degrees
+    from ..degree import degrees
 
     way, graph = call.direction, call.graph(weights_may_be_negative=True)
     normalized = call["normalized"]
@@ -141,7 +142,7 @@ def _degree(call: Call) -> Any:
 
 
 def _closeness(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.closeness import closeness
+    from ..closeness import closeness
 
     way, graph = call.direction, call.graph()
     normalized = call["normalized"]
@@ -150,7 +151,7 @@ def _closeness(call: Call) -> Any:
 
 
 def _node_betweenness(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.betweenness import node_betweenness
+    from ..betweenness import node_betweenness
 
     threshold = call.at_least("auto_approx_threshold", 1)
     way, graph = call.direction, call.graph()
@@ -163,7 +164,7 @@ def _node_betweenness(call: Call) -> Any:
 
 
 def _edge_betweenness(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.betweenness import edge_betweenness
+    from ..betweenness import edge_betweenness
 
     threshold = call.at_least("auto_approx_threshold", 1)
     way, graph = call.direction, call.graph()

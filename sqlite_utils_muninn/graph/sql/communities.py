@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Declaration, Dictionary
-    from sqlite_utils_muninn.graph.graph import Graph
-    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
+
+    from ..graph import Graph
+    from ..work import Work
 
 
 STRIDE = 10_000
@@ -47,7 +48,7 @@ def surface(host: Host) -> list[Declaration]:
         graph_function(
             host,
             "graph_conductance",
-            ("group_id", "size INTEGER", "internal", "cut", "vol", "phi REAL"),
+            ("group_id", "size INTEGER", "internal REAL", "cut REAL", "vol REAL", "phi REAL"),
             (
                 *EDGES,
                 WEIGHT,
@@ -67,7 +68,7 @@ def surface(host: Host) -> list[Declaration]:
 def _leiden(call: Call) -> Any:
     import numpy as np
 
-    from sqlite_utils_muninn.graph.leiden import leiden
+    from ..leiden import leiden
 
     call.direction  # noqa: B018 - undirected whatever it says, but not a word that means nothing
     resolution = call.at_least("resolution", 0)
@@ -85,21 +86,19 @@ def _leiden(call: Call) -> Any:
 
 
 def _conductance(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.conductance import conductance
+    from ..conductance import conductance
 
     way, graph = call.direction, call.graph()
     groups, size, group, member = _membership(call, graph)
     found = call.run(graph, lambda work: conductance(graph, group, member, len(groups), way, work))
-    sums = [found.internal, found.cut, found.volume]
-    if graph.weight is None:
-        sums = [column.astype("i8") for column in sums]
-    return (groups, size, *sums, found.phi)
+    return (groups, size, found.internal, found.cut, found.volume, found.phi)
 
 
 def _membership(call: Call, graph: Graph) -> tuple[list[Any], np.ndarray, np.ndarray, np.ndarray]:
-    """Read groups: their ids, their sizes, and pairs of (group, node of the graph)."""
+    """Groups that have nodes: their ids, how many, and pairs of (group, node of the graph)."""
     from sqlite_utils_muninn.bridge import Dictionary
-    from sqlite_utils_muninn.graph.edge_table import find_column, find_table
+
+    from ..edge_table import find_column, find_table
 
     table = find_table(call.db, call.name, call["membership_table"])
     group = find_column(call.name, "group_col", table, call["group_col"])
@@ -123,10 +122,10 @@ def _grouped(
     work.need(100 * len(groups) + 80 * len(values), "the groups")
     pairs = np.unique(groups.astype(np.int64) << 32 | members)
     groups, members = (pairs >> 32).astype(np.int64), (pairs & 0xFFFFFFFF).astype(np.int64)
-    kinds, groups, size = np.unique(groups, return_inverse=True, return_counts=True)
     nodes = np.fromiter(_found(graph, values, work), np.int64, len(values))
     inside = nodes[members] >= 0 if len(members) else np.zeros(0, bool)
-    return values.take(kinds.tolist()), size, groups[inside], nodes[members][inside]
+    kinds, groups, size = np.unique(groups[inside], return_inverse=True, return_counts=True)
+    return values.take(kinds.tolist()), size, groups, nodes[members][inside]
 
 
 def _found(graph: Graph, values: Dictionary, work: Work) -> Iterator[int]:

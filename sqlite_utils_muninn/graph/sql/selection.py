@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Declaration
-    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
+
+    from ..work import Work
 
 
 def surface(host: Host) -> list[Declaration]:
@@ -60,7 +61,7 @@ def surface(host: Host) -> list[Declaration]:
 def _select(call: Call) -> Any:
     import numpy as np
 
-    from sqlite_utils_muninn.graph.selector import Selector
+    from ..selector import Selector
 
     graph = call.graph()
     selector = call["selector"]
@@ -81,14 +82,13 @@ class Words:
         self.codes = codes
 
     def __getitem__(self, part: slice) -> list[str]:
-        from sqlite_utils_muninn.graph.selector import DIRECTIONS
+        from ..selector import DIRECTIONS
 
         return [DIRECTIONS[code] for code in self.codes[part].tolist()]
 
 
 def _personalized_pagerank(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.pagerank import Walk, personalized_pagerank
-
+    from ..pagerank import Walk, personalized_pagerank
     from .call import falling
 
     walk = Walk(

@@ -32,12 +32,12 @@ def surface(host: Host) -> list[Declaration]:
     """Return the table and the function that write."""
 
     def create(*arguments: Any) -> VirtualTable:
-        from sqlite_utils_muninn.graph.adjacency import Adjacency
+        from ..adjacency.table import Adjacency
 
         return Adjacency.create(*arguments)
 
     def connect(*arguments: Any) -> VirtualTable:
-        from sqlite_utils_muninn.graph.adjacency import Adjacency
+        from ..adjacency.table import Adjacency
 
         return Adjacency.connect(*arguments)
 
@@ -67,7 +67,8 @@ def surface(host: Host) -> list[Declaration]:
 
 def _train(db: Database, host: Host, *given: Any) -> int:
     from sqlite_utils_muninn.bridge import quote_table
-    from sqlite_utils_muninn.graph.node2vec import Training, train
+
+    from ..node2vec import Training, train
 
     name = "node2vec_train"
     if host.public:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Declaration
-    from sqlite_utils_muninn.graph.graph import Graph
-    from sqlite_utils_muninn.graph.traversal import Tree
-    from sqlite_utils_muninn.graph.work import Work
     from sqlite_utils_muninn.settings import Host
+
+    from ..graph import Graph
+    from ..traversal import Tree
+    from ..work import Work
 
 _TREE = ("node", "depth INTEGER", "parent")
 _START = Parameter("start_node", help="Id of the node to start at.")
@@ -81,13 +82,13 @@ def surface(host: Host) -> list[Declaration]:
 
 
 def _bfs(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.traversal import bfs
+    from ..traversal import bfs
 
     return _tree(call, lambda graph, start, *how: bfs(graph, [start], *how))
 
 
 def _dfs(call: Call) -> Any:
-    from sqlite_utils_muninn.graph.traversal import dfs
+    from ..traversal import dfs
 
     return _tree(call, dfs)
 
@@ -106,7 +107,7 @@ def _tree(call: Call, traverse: Callable[[Graph, int, int, str, Work], Tree]) ->
 def _shortest_path(call: Call) -> Any:
     import numpy as np
 
-    from sqlite_utils_muninn.graph.paths import shortest_path
+    from ..paths import shortest_path
 
     way, graph = call.direction, call.graph()
     start, end = graph.find(call["start_node"]), graph.find(call["end_node"])
@@ -117,7 +118,7 @@ def _shortest_path(call: Call) -> Any:
 def _components(call: Call) -> Any:
     import numpy as np
 
-    from sqlite_utils_muninn.graph.components import components
+    from ..components import components
 
     graph = call.graph()
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pluggy
 
-    from sqlite_utils_muninn.models.backends.backend import Backend
+    from .backend import Backend
 
 
 def backends() -> Iterator[Backend]:
@@ -35,7 +35,7 @@ def plugins() -> pluggy.PluginManager:
 
 @cache
 def _own() -> tuple[Backend, ...]:
-    from sqlite_utils_muninn.models.backends import local, servers, trigrams
+    from . import local, servers, trigrams
 
     manager = _manager()
     for module in (local, trigrams, servers):

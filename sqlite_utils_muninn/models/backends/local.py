@@ -10,8 +10,9 @@ from sqlite_utils_muninn.hookspecs import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils_muninn.models.backends.backend import Backend, TextModel
     from sqlite_utils_muninn.settings import Host
+
+    from .backend import Backend, TextModel
 
 
 class LlamaCpp:
@@ -21,8 +22,8 @@ class LlamaCpp:
 
     def open(self, name: str, host: Host) -> TextModel | None:
         """Return the model of a name of the host, an installed model, or a file by its path."""
-        from sqlite_utils_muninn.models.files.store import ModelStore
-        from sqlite_utils_muninn.models.registry import registry
+        from ..files.store import ModelStore
+        from ..registry import registry
 
         directory = host.models_directory
         if name in host.models and not _names_a_server(host.models[name]):
@@ -36,7 +37,7 @@ class LlamaCpp:
 
 
 def _names_a_server(value: str) -> bool:
-    from sqlite_utils_muninn.models.backends.servers import is_served
+    from .servers import is_served
 
     return is_served(value)
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.model import Embedded, check_role
+from ..errors import ModelFileError
+from ..model import Embedded, check_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import httpx2
 
-    from sqlite_utils_muninn.models.backends.servers import Endpoint
+    from .servers import Endpoint
 
 BATCH = 64  # texts of one request
 BATCH_CHARACTERS = 100_000

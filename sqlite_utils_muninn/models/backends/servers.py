@@ -12,13 +12,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sqlite_utils_muninn import settings
 from sqlite_utils_muninn.hookspecs import hookimpl
-from sqlite_utils_muninn.models.errors import ModelFileError
+
+from ..errors import ModelFileError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils_muninn.models.backends.backend import Backend, TextModel
     from sqlite_utils_muninn.settings import Host
+
+    from .backend import Backend, TextModel
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Servers:
             raise PermissionError(
                 f"model {name!r} is on a server, it cannot be used on this connection"
             )
-        from sqlite_utils_muninn.models.backends.remote import RemoteModel
+        from .remote import RemoteModel
 
         provider, _, model = wanted.partition(":")
         if name not in host.models and PROVIDERS[provider].key_variable:

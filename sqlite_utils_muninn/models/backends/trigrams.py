@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.hookspecs import hookimpl
-from sqlite_utils_muninn.models.texts.trigrams import trigrams
+
+from ..texts.trigrams import trigrams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
 
-    from sqlite_utils_muninn.models.backends.backend import Backend, TextModel
-    from sqlite_utils_muninn.models.model import Embedded
     from sqlite_utils_muninn.settings import Host
+
+    from ..model import Embedded
+    from .backend import Backend, TextModel
 
 NAME = "trigrams"
 
@@ -71,7 +73,7 @@ class TrigramModel:
         """Return the vectors of texts. Raises ValueError for dimensions that are not its own."""
         import numpy as np
 
-        from sqlite_utils_muninn.models.model import Embedded, check_role
+        from ..model import Embedded, check_role
 
         check_role(role)
         if dimensions not in (None, self.dimensions):

@@ -18,7 +18,8 @@ from importlib import resources
 from typing import Any, Literal
 
 from sqlite_utils_muninn import settings
-from sqlite_utils_muninn.models.errors import UnknownModelError
+
+from ..errors import UnknownModelError
 
 Task = Literal["embedding", "reranking"]
 Pooling = Literal["mean", "cls", "last", "rank"]
@@ -84,14 +85,6 @@ class KnownModel:
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
-
-    def allows_dimensions(self, dimensions: int) -> bool:
-        """Whether the model was trained for embeddings of this length."""
-        if self.dimensions is None:
-            return False
-        if self.matryoshka_minimum is not None:
-            return self.matryoshka_minimum <= dimensions <= self.dimensions
-        return dimensions == self.dimensions or dimensions in self.matryoshka
 
 
 class Catalogue:

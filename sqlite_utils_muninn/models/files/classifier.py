@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.files.header import read_header
+from ..errors import ModelFileError
+from .header import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path

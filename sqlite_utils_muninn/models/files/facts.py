@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils_muninn.models.files import ggml
+from . import ggml
 
 if TYPE_CHECKING:
-    from sqlite_utils_muninn.models.files.header import Header
+    from .header import Header
 
 _VOCABULARIES = {
     "bert": "WordPiece",

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.files import ggml
+from ..errors import ModelFileError
+from . import ggml
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -6,19 +6,19 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.errors import ConversionError, ModelFileError, StoreError
-from sqlite_utils_muninn.models.files.checksum import sha256_of
-from sqlite_utils_muninn.models.files.classifier import check_classifier
-from sqlite_utils_muninn.models.files.convert import convert_known
-from sqlite_utils_muninn.models.files.locks import exclusive, move_into_place
-from sqlite_utils_muninn.models.files.pull import Progress, Wanted, pull
-from sqlite_utils_muninn.models.files.store import InstalledModel, ModelStore
+from ..errors import ConversionError, ModelFileError, StoreError
+from .checksum import sha256_of
+from .classifier import check_classifier
+from .convert import convert_known
+from .locks import exclusive, move_into_place
+from .pull import Progress, Wanted, pull
+from .store import InstalledModel, ModelStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sqlite_utils_muninn.models.files.catalogue import KnownModel
+    from .catalogue import KnownModel
 
 _WAIT = 3600.0  # seconds for another process that installs the same model
 

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.errors import PullError
-from sqlite_utils_muninn.models.files.checksum import sha256_of
-from sqlite_utils_muninn.models.files.locks import move_into_place
+from ..errors import PullError
+from .checksum import sha256_of
+from .locks import move_into_place
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sqlite_utils_muninn.models.errors import ConversionError
+from ..errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils_muninn.models.errors import StoreError, UnknownModelError
-from sqlite_utils_muninn.models.files.catalogue import (
+from ..errors import StoreError, UnknownModelError
+from .catalogue import (
     Catalogue,
     KnownModel,
     catalogue,
     unknown_model,
 )
-from sqlite_utils_muninn.models.files.checksum import sha256_of
-from sqlite_utils_muninn.models.files.locks import exclusive, write_whole
+from .checksum import sha256_of
+from .locks import exclusive, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

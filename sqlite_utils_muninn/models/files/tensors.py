@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sqlite_utils_muninn.models.files import ggml
+from . import ggml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sqlite_utils_muninn.models.files.header import Header, Tensor
+    from .header import Header, Tensor
 
 READABLE = ("F32", "F16", "BF16", "Q8_0", "Q5_0", "Q4_0")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.files.header import read_arrays
+from ..errors import ModelFileError
+from .header import read_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils_muninn.models.files.header import Header
+    from .header import Header
 
 _TEXTS, _KINDS = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
 _NORMAL = 1

@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlite_utils_muninn.models.errors import ConversionError
+from ..errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

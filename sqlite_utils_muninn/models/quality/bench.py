@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sqlite_utils_muninn.models.quality.samples import QUESTION, long_texts, short_texts
-from sqlite_utils_muninn.models.rerank import rerank
+from ..rerank import rerank
+from .samples import QUESTION, long_texts, short_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlite_utils_muninn.models.model import Model
+    from ..model import Model
 
 _LATENCIES = 20  # single queries
 

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils_muninn.models.model import Model
+    from ..model import Model
 
 NEIGHBOURS = 10
 

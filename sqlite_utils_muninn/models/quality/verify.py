@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sqlite_utils_muninn.models.files.checksum import sha256_of
-from sqlite_utils_muninn.models.quality.samples import ANSWER, QUESTION, UNRELATED, short_texts
-from sqlite_utils_muninn.models.rerank import rerank
+from ..files.checksum import sha256_of
+from ..rerank import rerank
+from .samples import ANSWER, QUESTION, UNRELATED, short_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sqlite_utils_muninn.models.model import Model
+    from ..model import Model
 
 _BATCH_TOLERANCE = 5e-3
 """llama.cpp computes some sums of a batch in another order, with 16-bit keys and values."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.names import lookup
-from sqlite_utils_muninn.models.sql import (
+from ..names import lookup
+from . import (
     embedding,
     lembed,
     registration,

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import Function, Parameter, TableFunction
-from sqlite_utils_muninn.models.names import lookup
-from sqlite_utils_muninn.models.sql.parameters import MODEL, TEXT
+
+from ..names import lookup
+from .parameters import MODEL, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sqlite_utils_muninn.bridge import Database, Declaration
-    from sqlite_utils_muninn.models.backends.backend import TextModel
     from sqlite_utils_muninn.settings import Host
+
+    from ..backends.backend import TextModel
 
 _BATCH = "muninn_embed_batch"
 

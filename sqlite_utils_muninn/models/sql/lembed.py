@@ -9,7 +9,6 @@ compare with ours.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,15 +22,18 @@ from sqlite_utils_muninn.bridge import (
     Rows,
     TableFunction,
 )
-from sqlite_utils_muninn.models.model import Model
-from sqlite_utils_muninn.models.names import UnknownNameError, lookup, lookup_local
-from sqlite_utils_muninn.models.sql.table import NamedModels
-from sqlite_utils_muninn.models.sql.unless import Unless
+
+from ..model import Model
+from ..names import UnknownNameError, lookup, lookup_local
+from .table import NamedModels
+from .tokens import json_array
+from .unless import Unless
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration, Query
-    from sqlite_utils_muninn.models.engine import AnyWeights
     from sqlite_utils_muninn.settings import Host
+
+    from ..engine import AnyWeights
 
 DEFAULT = "default"
 """The name of the model that the functions use which are given none."""
@@ -95,7 +97,7 @@ def _models(host: Host) -> list[Declaration]:
 
 
 def _functions(host: Host) -> list[Declaration]:
-    from sqlite_utils_muninn.models.sql.embedding import embed_one
+    from .embedding import embed_one
 
     def embed_default(db: Database, text: str) -> bytes:
         try:
@@ -123,7 +125,7 @@ def _functions(host: Host) -> list[Declaration]:
 def _tokens(host: Host) -> list[Declaration]:
     def tokenize_json(db: Database, model: str, text: str) -> str:
         host.check_text("lembed_tokenize_json", text)
-        return json.dumps(lookup(db, host, model, "lembed_tokenize_json").tokenize(text))
+        return json_array(lookup(db, host, model, "lembed_tokenize_json").tokenize(text))
 
     def token_score(db: Database, model: str, token: int) -> float:
         with lookup_local(db, host, model, "lembed_token_score").engine.weights() as weights:
@@ -167,7 +169,7 @@ class LembedModels(NamedModels):
         self.db = db
 
     def model(self, values: list[Any]) -> Model:
-        from sqlite_utils_muninn.models.registry import registry
+        from ..registry import registry
 
         _, model, model_options, context_options = values
         n_ctx = None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.bridge import Function, Module, Parameter, Pointer
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.sql.table import ModelsTable
+
+from ..errors import ModelFileError
+from .table import ModelsTable
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration
@@ -17,7 +18,7 @@ def surface(host: Host) -> list[Declaration]:
     """Return what registers models, as far as the host allows it."""
 
     def embed_model(db: Database, path: str, n_ctx: int | None) -> Pointer:
-        from sqlite_utils_muninn.models.registry import registry
+        from ..registry import registry
 
         if host.public:
             raise PermissionError("muninn_embed_model: files cannot be named on this connection")

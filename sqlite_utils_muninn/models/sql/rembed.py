@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import Function, Module, Parameter, Plan, Pointer, Rows
-from sqlite_utils_muninn.models.names import lookup
-from sqlite_utils_muninn.models.sql.embedding import embed_one
-from sqlite_utils_muninn.models.sql.table import NamedModels
-from sqlite_utils_muninn.models.sql.unless import Unless
+
+from ..names import lookup
+from .embedding import embed_one
+from .table import NamedModels
+from .unless import Unless
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration, Query
-    from sqlite_utils_muninn.models.backends.backend import TextModel
-    from sqlite_utils_muninn.models.backends.servers import Endpoint
     from sqlite_utils_muninn.settings import Host
+
+    from ..backends.backend import TextModel
+    from ..backends.servers import Endpoint
 
 _TABLE = "rembed_clients"
 _ROLES = {"search_query": "query", "search_document": "document", "query": "query"}
@@ -44,7 +46,7 @@ class ClientOptions:
 
     def endpoint(self, name: str) -> Endpoint:
         """Return where the model is. Raises ValueError."""
-        from sqlite_utils_muninn.models.backends.servers import endpoint_of
+        from ..backends.servers import endpoint_of
 
         try:
             return endpoint_of(self.format, self.model or name, url=self.url, key=self.key)
@@ -127,7 +129,7 @@ class RembedClients(NamedModels):
     plans = (Plan("all", cost=100.0, rows=10),)
 
     def model(self, values: list[Any]) -> TextModel:
-        from sqlite_utils_muninn.models.backends.remote import RemoteModel
+        from ..backends.remote import RemoteModel
 
         name, options = values
         if isinstance(options, str):

@@ -14,8 +14,9 @@ from sqlite_utils_muninn.bridge import (
     quote,
     quote_table,
 )
-from sqlite_utils_muninn.models.names import lookup_local
-from sqlite_utils_muninn.models.sql.parameters import MODEL, TEXT
+
+from ..names import lookup_local
+from .parameters import MODEL, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +136,7 @@ def _text(row: tuple[Any, Any, Any]) -> str:
 def _scores(
     db: Database, host: Host, caller: str, name: str, query: str, texts: Sequence[str]
 ) -> list[float]:
-    from sqlite_utils_muninn.models.rerank import rerank
+    from ..rerank import rerank
 
     for text in (query, *texts):
         host.check_text(caller, text)

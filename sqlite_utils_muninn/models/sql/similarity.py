@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.bridge import Function, Parameter
-from sqlite_utils_muninn.models.texts.trigrams import similarity
+
+from ..texts.trigrams import similarity
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.bridge import Parameter, Rows, TableFunction
-from sqlite_utils_muninn.models.names import lookup
-from sqlite_utils_muninn.models.sql.parameters import MODEL, TEXT
+
+from ..names import lookup
+from .parameters import MODEL, TEXT
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration
@@ -49,7 +50,7 @@ def surface(host: Host) -> list[Declaration]:
 def _rows(
     db: Database, host: Host, name: str, text: str, max_tokens: int | None, overlap: int
 ) -> Rows:
-    from sqlite_utils_muninn.models.texts.chunks import chunks
+    from ..texts.chunks import chunks
 
     host.check_text(_NAME, text)
     check = host.watch(_NAME, db.check)

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import Plan, Rows, SQLError, VirtualTable
-from sqlite_utils_muninn.models.errors import ModelFileError
-from sqlite_utils_muninn.models.model import Model
-from sqlite_utils_muninn.models.names import Registered, names_of
+
+from ..errors import ModelFileError
+from ..model import Model
+from ..names import Registered, names_of
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Query
-    from sqlite_utils_muninn.models.backends.backend import TextModel
     from sqlite_utils_muninn.settings import Host
+
+    from ..backends.backend import TextModel
 
 _CONSTRAINT = 19
 _HOST_ROWIDS = 1 << 40  # rows of the host's names are numbered from here
@@ -149,8 +151,8 @@ class ModelsTable(NamedModels):
         return (*shown[:3], None, *shown[4:]) if self.host.public else shown
 
     def _from_header(self, rowid: int, name: str) -> Row:
-        from sqlite_utils_muninn.models.probe import remembered
-        from sqlite_utils_muninn.models.registry import context_of, registry
+        from ..probe import remembered
+        from ..registry import context_of, registry
 
         path = Path(self.host.models[name]).expanduser()
         try:

@@ -6,12 +6,20 @@ import json
 from typing import TYPE_CHECKING
 
 from sqlite_utils_muninn.bridge import Function
-from sqlite_utils_muninn.models.names import lookup
-from sqlite_utils_muninn.models.sql.parameters import MODEL, TEXT
+
+from ..names import lookup
+from .parameters import MODEL, TEXT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlite_utils_muninn.bridge import Database, Declaration
     from sqlite_utils_muninn.settings import Host
+
+
+def json_array(values: Sequence[int | str]) -> str:
+    """A JSON array without spaces, as SQLite's own functions and sqlite-muninn write it."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def surface(host: Host) -> list[Declaration]:
@@ -19,12 +27,12 @@ def surface(host: Host) -> list[Declaration]:
 
     def tokenize(db: Database, model: str, text: str) -> str:
         host.check_text("muninn_tokenize", text)
-        return json.dumps(lookup(db, host, model, "muninn_tokenize").tokenize(text))
+        return json_array(lookup(db, host, model, "muninn_tokenize").tokenize(text))
 
     def tokenize_text(db: Database, model: str, text: str) -> str:
         host.check_text("muninn_tokenize_text", text)
         pieces = lookup(db, host, model, "muninn_tokenize_text").pieces(text)
-        return json.dumps(pieces, ensure_ascii=False)
+        return json_array(pieces)
 
     def token_count(db: Database, model: str, text: str) -> int:
         host.check_text("muninn_token_count", text)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlite_utils_muninn.models.texts.sentences import sentence_starts
+from .sentences import sentence_starts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

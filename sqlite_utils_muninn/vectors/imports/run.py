@@ -10,7 +10,7 @@ import numpy as np
 
 from ...bridge import attach, quote
 from ..blob import FLOAT32
-from ..committing import transaction
+from ..committing import renaming, transaction
 from ..options import INDEX
 from ..saving import finish
 from ..tables import vector_tables
@@ -56,6 +56,18 @@ def run(conn: Any, table: str, origin: Origin, *, replace: bool = False) -> Iter
     finish(db, table)
 
 
+def put_in_place(conn: Any, table: str, old: str) -> None:
+    """Drop the old table and let a new one have its name; views and triggers find that."""
+    db = attach(getattr(conn, "conn", conn))
+
+    def swap() -> None:
+        db.execute(f"DROP TABLE {quote(old)}")
+        db.execute(f"ALTER TABLE {quote(table)} RENAME TO {quote(old)}")
+
+    with renaming(db):
+        transaction(db, swap)
+
+
 def _make(db: Database, table: str, origin: Origin) -> None:
     """Make the table, unless it is there."""
     for there in vector_tables(db):
@@ -75,8 +87,8 @@ def _make(db: Database, table: str, origin: Origin) -> None:
 
 
 def _compare(db: Database, table: str, found: tuple[str, int, str], origin: Origin) -> None:
-    nodes = db.execute(f"PRAGMA table_info({quote(f'{table}_nodes')})")
-    columns = [row[1] for row in nodes if row[1] != "id"]
+    rows = db.execute(f"PRAGMA table_info({quote(f'{table}_rows')})")
+    columns = [row[1] for row in rows if row[1] != "id"]
     wanted = [column.name for column in origin.columns]
     if (*found, columns) != (INDEX, origin.dimensions, origin.metric, wanted):
         raise ValueError(
@@ -117,8 +129,8 @@ def _store(
 
 
 def _there(db: Database, table: str, ids: Sequence[int]) -> set[int]:
-    nodes = quote(f"{table}_nodes")
-    sql = f"SELECT id FROM {nodes} WHERE id IN (SELECT value FROM json_each(?))"
+    rows = quote(f"{table}_rows")
+    sql = f"SELECT id FROM {rows} WHERE id IN (SELECT value FROM json_each(?))"
     return {row[0] for row in db.execute(sql, (json.dumps(ids),))}
 
 

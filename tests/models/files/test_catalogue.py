@@ -69,13 +69,6 @@ def test_a_name_like_no_other_gets_the_list():
         catalogue().find("zzzz")
 
 
-def test_trained_lengths():
-    nomic, qwen = catalogue().find("nomic"), catalogue().find("Qwen3-Embedding")
-    assert [n for n in (32, 64, 200, 256, 768, 769) if nomic.allows_dimensions(n)] == [64, 256, 768]
-    assert [n for n in (31, 32, 200, 1024, 1025) if qwen.allows_dimensions(n)] == [32, 200, 1024]
-    assert not catalogue().find("bge-reranker").allows_dimensions(1)
-
-
 def test_found_by_file_name():
     minilm = catalogue().find("MiniLM")
     assert catalogue().by_file("all-MiniLM-L6-v2.f16.gguf") is minilm

@@ -166,10 +166,10 @@ def test_random_damage_never_raises_anything_else(tmp_path: Path) -> None:
 
 def test_claims_of_a_small_file_cost_nothing(tmp_path: Path) -> None:
     data = raw_gguf.file({**raw_gguf.MODEL, "x": struct.pack("<IIQ", 9, 8, 1 << 50)})
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(HeaderError):
         read_header(written(tmp_path, data))
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_block_sizes_agree_with_the_gguf_package() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from .settings import settings_of
+from ..settings import settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from datasette import Response
 from datasette.resources import DatabaseResource
 
-from ..asked import NONE, Asked, RefusedError, read
 from ..database_settings import database_settings
 from ..drawing.svg import picture
 from ..graph_search.answering import search_graph
 from ..graph_search.facets import edge_types, node_types
-from ..graph_search.form import choices, options, what_is_set
+from ..graph_search.form import choices, options, unshown, what_is_set
+from ..graph_search.found import COUNTED
 from ..graph_search.waiting import waiting_rows
 from ..inference import BusyError
-from ..links import search_url
+from ..links import file_name, search_url
+from ..parameters import NONE, Asked, RefusedError, read
 from ..settings import settings_of
 from .json_answers import json_answer, json_error
 
@@ -142,9 +142,11 @@ def _json(datasette: Datasette, page: Page) -> Response:
 
 
 async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
-    path, db = search_url(datasette, page.database), datasette.databases[page.database]
+    path = search_url(datasette, page.database)
     result = page.result
     rows = result.rows if result else []
+    to_choose = choices(page.node_types, page.edge_types, page.asked)
+    to_set = options(page.shown.graph, page.asked, page.reranker, page.may_use_sql)
     context = {
         "database": page.database,
         "graph": page.shown.graph,
@@ -156,11 +158,14 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "drawn": result.drawn if result else None,
         "picture": picture(result.drawn) if result and result.drawn.edges else None,
         "missing": result.answer.missing if result else [],
+        "counted": COUNTED,
         "stages": result.answer.stages if result and page.asked.explain else [],
         "several_tables": len({row.table for row in rows}) > 1,
         "waiting": page.waiting,
-        "choices": choices(page.node_types, page.edge_types, page.asked),
-        "options": options(page.shown.graph, page.asked, page.reranker, page.may_use_sql),
+        "choices": to_choose,
+        "options": to_set,
+        # One that is wrong must not come back with the next search.
+        "unshown": [] if page.error else unshown(_pairs(request), [*to_choose, *to_set]),
         "filtered": what_is_set(page.asked),
         "questions": _questions(datasette, page, path),
         "search_url": path,
@@ -171,11 +176,11 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         ),
         "explain_url": f"{path}?{urlencode([*_pairs(request), ('explain', '1')])}",
         "max_query": settings_of(datasette).max_query,
-        "filename": Path(db.path or f"{page.database}.db").name,
+        "filename": file_name(datasette.databases[page.database]),
         "autofocus": not page.asked.query,
         "table_url": lambda table: datasette.urls.table(page.database, table),
     }
-    html = await datasette.render_template("muninn/graph.html", context, request=request)
+    html = await datasette.render_template("muninn/graph_search.html", context, request=request)
     return Response.html(html, status=page.status)
 
 

@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 from datasette import Response
 
-from ..asked import DEFAULT_SIZE, RefusedError, read_query, read_size
 from ..graph_search.graphs import declared_graphs, proposed_graph
 from ..inference import BusyError
-from ..links import search_url
-from ..search import Result, searchable
-from ..search import search as nearest_rows
+from ..links import file_name, search_url
+from ..parameters import DEFAULT_SIZE, RefusedError, read_query, read_size
 from ..settings import settings_of
+from ..table_search import Result, searchable
+from ..table_search import search as nearest_rows
 from .json_answers import json_answer, json_error
 
 if TYPE_CHECKING:
@@ -86,7 +86,6 @@ def _json(datasette: Datasette, page: Page) -> Response:
 
 
 async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
-    db = datasette.databases[page.database]
     asked = {"q": page.query, **({"table": page.table} if page.table else {})}
     path = search_url(datasette, page.database)
     proposed = await proposed_graph(datasette, request.actor, page.database)
@@ -102,12 +101,12 @@ async def _html(datasette: Datasette, request: Any, page: Page) -> Response:
         "search_url": path,
         "json_url": f"{path}.json?{urlencode(asked)}",
         "max_query": settings_of(datasette).max_query,
-        "filename": db.path.name if hasattr(db.path, "name") else f"{page.database}.db",
+        "filename": file_name(datasette.databases[page.database]),
         "whole_url": f"{path}?{urlencode({'q': page.query})}" if declared else None,
         "autofocus": not page.query,
         "graph_url": f"{path}?{urlencode(with_graph)}"
         if proposed and proposed.graph.edges
         else None,
     }
-    html = await datasette.render_template("muninn/search.html", context, request=request)
+    html = await datasette.render_template("muninn/table_search.html", context, request=request)
     return Response.html(html, status=page.status)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.vectors.tables import vector_tables
 
-from .permissions import may_view
-from .settings import settings_of
+from ..permissions import may_view
+from ..settings import settings_of
 
 if TYPE_CHECKING:
     from datasette.app import Datasette

@@ -14,14 +14,14 @@ import numpy as np
 
 from sqlite_utils_muninn.bridge import Dictionary
 
-from .degree import counts_and_sums
-from .graph import Neighbours
-from .kept import Kept
+from ..degree import counts_and_sums
+from ..graph import Neighbours
+from .rows import Kept
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
 
-    from .work import Work
+    from ..work import Work
 
 PIECE = 8_000_000
 """Bytes of one row."""

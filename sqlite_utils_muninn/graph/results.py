@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import quote
 
+from .edge_table import affinity_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .files import EdgeColumns
+    from .edge_columns import EdgeColumns
 
 IDS = ("node", "src", "dst")
 """Columns of results that say which row of a table they belong to."""
@@ -32,7 +34,7 @@ class Results:
         return cls((*columns[:ids], *(prefix + c for c in columns[ids:])), rows, ids)
 
 
-def save(
+def save_results(
     conn: Any,
     table: str,
     results: Results,
@@ -137,22 +139,14 @@ def _type(values: Sequence[Any]) -> str:
     return "REAL" if kinds and kinds <= {int, float} else "TEXT" if kinds == {str} else ""
 
 
-def _affinity(declared: str) -> str:
-    """What SQLite makes of the type of a column (its documentation, Datatypes, 3.1)."""
-    kind = declared.upper()
-    if "INT" in kind:
-        return "INTEGER"
-    if any(part in kind for part in ("CHAR", "CLOB", "TEXT")):
-        return "TEXT"
-    if not kind or "BLOB" in kind or kind == "ANY":
-        return ""
-    return "REAL" if any(part in kind for part in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
-
-
 def _put_aside(conn: Any, results: Results, types: Sequence[str]) -> None:
     """Put the results where their ids are found, compared as the table compares its keys."""
     names = [f"id{place}" for place in range(results.ids)]
-    columns = [f"{name} {_affinity(kind)}" for name, kind in zip(names, types, strict=True)]
+    columns = [
+        # ANY is a type of STRICT tables alone, which leave its values as they are.
+        f"{name} {'BLOB' if kind.upper() == 'ANY' else affinity_of(kind)}"
+        for name, kind in zip(names, types, strict=True)
+    ]
     columns += [f"value{place}" for place in range(len(results.columns) - results.ids)]
     conn.execute("DROP TABLE IF EXISTS temp.muninn_results")
     conn.execute(f"CREATE TEMP TABLE muninn_results ({', '.join(columns)})")

@@ -12,20 +12,21 @@ import numpy as np
 
 from sqlite_utils_muninn.bridge import Interrupted, Plan, Query, SQLError, WritableTable, quote
 
-from . import cache, stored
-from .degree import counts_and_sums
-from .edge_table import EdgeTable, Statement, find_table, read, select
+from .. import cache
+from ..degree import counts_and_sums
+from ..edge_table import EdgeTable, Statement, find_table, read, select
+from ..work import Work
+from . import storage
 from .following import Followed, unwatch
-from .work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlite_utils_muninn.bridge import Database
 
-    from .edge_table import Table
-    from .graph import Graph
-    from .kept import Kept
+    from ..edge_table import Table
+    from ..graph import Graph
+    from .rows import Kept
 
 MODULE = "graph_adjacency"
 SHADOW = ("config", "nodes", "degree", "csr_fwd", "csr_rev")
@@ -115,9 +116,9 @@ class Adjacency(WritableTable):
         if config.get("layout") != LAYOUT or not followed.is_watched():
             return None
         try:
-            work.need(64 * sum(stored.counts(self.db, self.shadow)), "the graph")
+            work.need(64 * sum(storage.counts(self.db, self.shadow)), "the graph")
             weighted = self.edges.weight is not None
-            kept = stored.load(self.db, self.shadow, config["checksum"], weighted, work)
+            kept = storage.load(self.db, self.shadow, config["checksum"], weighted, work)
             return followed.update(kept, work) if kept else None
         except Interrupted:
             raise
@@ -213,7 +214,7 @@ class Adjacency(WritableTable):
             self._write(kept, config, work, had=had)
 
     def _write(self, kept: Kept, config: dict[str, Any], work: Work, *, had: int = 0) -> None:
-        checksum = stored.save(self.db, self.shadow, kept, work, had=had)
+        checksum = storage.save(self.db, self.shadow, kept, work, had=had)
         new = {argument: getattr(self.edges, field) for argument, field in _FIELDS.items()}
         new["generation"] = _count(config, "generation") + 1
         new.update(node_count=len(kept.ids), edge_count=len(kept.source))

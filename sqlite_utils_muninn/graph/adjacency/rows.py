@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .graph import Graph, Neighbours
+from ..graph import Graph, Neighbours
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Dictionary

@@ -15,6 +15,7 @@ from .connections import one_snapshot
 from .inference import inference_of
 from .permissions import may_view
 from .settings import settings_of
+from .snippets import SNIPPET, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.vectors.similar import Match
     from sqlite_utils_muninn.vectors.tables import VectorTable
 
-SNIPPET = 300  # characters
 LONGEST_TITLE = 200  # Datasette takes the only text column for a label, however long
 
 
@@ -133,11 +133,3 @@ def _result(table: VectorTable, match: Match, *, path: str, url: str, title: str
         rowid=match.rowid,
         vectors=table.name,
     )
-
-
-def shorten(text: str, length: int) -> str:
-    """The beginning of a text, cut between words."""
-    if len(text) <= length:
-        return text
-    cut = text[:length].rpartition(" ")[0] or text[:length]
-    return f"{cut} …"

@@ -19,14 +19,14 @@ import numpy as np
 
 from sqlite_utils_muninn.bridge import Dictionary, quote
 
-from .edge_table import find_column, read
-from .kept import Kept, Rows
+from ..edge_table import find_column, read
+from .rows import Kept, Rows
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
 
-    from .edge_table import EdgeTable, Statement, Table
-    from .work import Work
+    from ..edge_table import EdgeTable, Statement, Table
+    from ..work import Work
 
 EVENTS = {"ai": ("INSERT", ("new",)), "ad": ("DELETE", ("old",)), "au": ("UPDATE", ("old", "new"))}
 MOST_OF_A_TABLE = 4

@@ -1,0 +1,1 @@
+"""The models of an instance: which there are, trying one, and installing one."""
