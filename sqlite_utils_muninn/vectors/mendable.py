@@ -7,7 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..bridge import SQLError
-from . import maintenance, saving
+from . import damage, saving
 from .parts import losses
 from .shadow import CORRUPT
 from .writable import Writable
@@ -56,7 +56,7 @@ class MendableTable(Writable):
         Raises, before anything is written, where that or what else is needed is lost.
         """
         storage, found = self.storage, losses(self.storage, self.parts)
-        maintenance.refuse(storage, found, self.parts)
+        damage.refuse(storage, found, self.parts)
         settings, lost_id = self.settings(), self.lost_id()
         for suffix in found.missing:
             storage.make(suffix, self.parts)
@@ -96,7 +96,7 @@ class MendableTable(Writable):
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the content of tables that are all there, one sentence each."""
-        return maintenance.problems(self.storage, self.options, self.declared(), self.parts)
+        return damage.problems(self.storage, self.options, self.declared(), self.parts)
 
     def explained(self, error: SQLError) -> SQLError:
         """An error of SQLite, or what is lost and what to do about it, if that is why."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import belonging, embedder, mending
+from . import belonging, embedder, recovery
 from .best import BestPassages
 from .embedder import Embedder, Fingerprint, Models
 from .options import TEXT, Cutting, TextOptions
@@ -92,16 +92,16 @@ class HnswText(TextRows):
 
     def settings(self) -> dict[str, Any]:
         """The same, of a table that may be damaged. Raises ValueError where nothing tells it."""
-        return self.settled(*mending.model_and_cutting(self))
+        return self.settled(*recovery.model_and_cutting(self))
 
     def lost_id(self) -> str | None:
         """The id that triggers on the other table still have."""
-        return mending.lost_id(self)
+        return recovery.lost_id(self)
 
     def mend_rows(self) -> None:
         """Let texts, rows and vectors belong together again."""
         self.forget_source()
-        mending.mend_rows(self)
+        recovery.mend_rows(self)
         there = set(self.storage.vector_ids().tolist())
         kept = belonging.mend(self.storage, there, in_passages=self.best is not None)
         self.storage.drop_vectors(there - kept)
@@ -110,7 +110,7 @@ class HnswText(TextRows):
         """The same as of all tables; own texts without a vector get one, if the model is here."""
         super().rebuild()
         if not self.text_options.content:
-            lost = mending.without_vector(self)
+            lost = recovery.without_vector(self)
             with suppress(ValueError, OSError, ImportError):
                 if len(lost) and self.embedder():
                     for id_ in lost.tolist():
@@ -119,7 +119,7 @@ class HnswText(TextRows):
     def problems(self) -> Iterator[str]:
         """What is wrong with the content of tables that are all there, one sentence each."""
         yield from super().problems()
-        yield from mending.problems(self)
+        yield from recovery.problems(self)
 
     # ---- Reading ----
 

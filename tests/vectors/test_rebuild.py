@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +18,6 @@ from .embedders import Shelf, Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from .conftest import Connect
 
@@ -23,6 +25,7 @@ WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 TEXTS = {
     i: f"{WORDS[i % 10]} {WORDS[i // 10]} number{i}. And {WORDS[i % 7]}." for i in range(1, 31)
 }
+ROOT = Path(__file__).parents[2]
 MATRIX = np.random.default_rng(5).normal(size=(31, 8)).astype("<f4")
 
 INDEX = "CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=8, metric=l2, +year INTEGER)"
@@ -496,3 +499,46 @@ def test_a_saved_graph_is_made_anew(linked: tuple[Any, Any], suffix: str) -> Non
     sql = f"SELECT rowid FROM v WHERE vector MATCH ? AND {every} AND k = 9"
     rows = [row[0] for row in conn.execute(sql, (made[7].tobytes(),))]
     assert rows == np.argsort(far)[:9].tolist()
+
+
+IN_ANOTHER = """
+import sys
+from sqlite_utils_muninn import connect
+
+conn = connect(sys.argv[1])
+for suffix in sys.argv[2:]:
+    table = f"t_{suffix}"
+    for command in ("integrity-check", "rebuild", "integrity-check"):
+        try:
+            conn.execute(f"INSERT INTO {table}({table}) VALUES (?)", (command,))
+        except Exception as error:
+            assert command == "integrity-check", error
+            print(error)
+    sql = f"SELECT rowid FROM {table} WHERE vector MATCH '[3, 1]' AND k = 2"
+    print(conn.execute(sql).fetchall())
+conn.commit()
+conn.close()
+"""
+
+
+def test_another_process_mends_what_was_lost(open_text: Connect, path: Path) -> None:
+    lost = [suffix for suffix in SHADOW if suffix != "nodes"]
+    conn = open_text()
+    for suffix in lost:
+        conn.execute(f"CREATE VIRTUAL TABLE t_{suffix} USING hnsw_index(dimensions=2)")
+        rows = [(i, f"[{i}, 1]") for i in range(9)]
+        conn.executemany(f"INSERT INTO t_{suffix}(rowid, vector) VALUES (?, ?)", rows)
+    conn.close()
+    harm(path, ";".join(f"DROP TABLE t_{suffix}_{suffix}" for suffix in lost))
+    program = [sys.executable, "-c", IN_ANOTHER, str(path), *lost]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stderr == ""
+    said = [
+        line
+        for suffix in lost
+        for line in (
+            f"hnsw_index: t_{suffix}_{suffix} is missing: 'rebuild' makes it anew",
+            "[(3,), (4,)]",
+        )
+    ]
+    assert done.stdout.splitlines() == said
