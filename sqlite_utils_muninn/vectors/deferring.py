@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bridge import Interrupted
 from .deferred import BATCH, Deferred, deferred, prepared
+from .mendable import in_plain_words
 from .stored import StoredTable
 from .tables import vector_tables
 
@@ -67,6 +68,7 @@ class DeferringTable(StoredTable):
         key = self._key() if open_ else None
         return open_.get(key) if key else None
 
+    @in_plain_words
     def give_all(self) -> None:
         """Let no row of this transaction wait any longer."""
         found = self.deferred_here()

@@ -177,7 +177,11 @@ def test_each_table_can_be_lost(case: Case, open_text: Connect, path: Path) -> N
 def look(conn: Any, case: Case) -> None:
     """Whatever is read is right, or there is one sentence that says what is damaged."""
     probe = (MATRIX[3] if case.kind == "index" else np.ones(64, "<f4")).tobytes()
-    for sql, values in (
+    columns = {"index": "vector", "own": "content"}.get(case.kind.split()[0], "rowid")
+    values = {"vector": probe, "content": "a text that is new. And more.", "rowid": 3}
+    conn.execute("BEGIN")
+    for sql, given in (
+        (f"INSERT OR REPLACE INTO v({columns}) VALUES (?)", (values[columns],)),
         ("SELECT rowid FROM v", ()),
         ("SELECT rowid, distance FROM v WHERE vector MATCH ? AND k = 3", (probe,)),
         ("SELECT rowid, distance, vector FROM v WHERE vector MATCH ? ORDER BY distance", (probe,)),
@@ -186,11 +190,13 @@ def look(conn: Any, case: Case) -> None:
         ("DELETE FROM v WHERE rowid = 4000", ()),
     ):
         try:
-            conn.execute(sql, values).fetchall()
+            conn.execute(sql, given).fetchall()
         except Exception as error:
             words = str(error)
-            assert "table 'v' is damaged: v_" in words or "does not say which model" in words
+            assert "table 'v' is damaged: " in words or "does not say which model" in words
             assert "'rebuild'" in words or "restore a backup" in words or "model" in words
+            assert "no such" not in words
+    conn.execute("ROLLBACK")
 
 
 def mended(conn: Any, path: Path, case: Case) -> None:
