@@ -67,7 +67,8 @@ def problems(
 
 def _log_problems(storage: Storage) -> Iterator[str]:
     if storage.position() is None:
-        yield f"{storage.table}_log is empty"
+        is_empty = not storage.count_of("log")
+        yield f"{storage.table}_log {'is empty' if is_empty else 'ends in a row that is none'}"
         return
     (count, first, last, odd) = storage.db.execute(
         "SELECT count(*), min(seq), max(seq), "

@@ -101,8 +101,10 @@ class Fingerprint:
         """Read what `settings` wrote."""
         texts = [config.get(key) for key in ("model", "sha256", "query_prefix", "document_prefix")]
         size = config.get("dimensions")
-        if not all(isinstance(text, str) for text in texts) or not isinstance(size, int):
+        if not all(isinstance(text, str) for text in texts):
             raise ValueError(f"{TEXT}: the table does not say which model it was made with")
+        if not isinstance(size, int) or not 0 < size <= MOST_DIMENSIONS:
+            raise ValueError(f"{TEXT}: the table does not say how long its vectors are")
         name, sha256, query_prefix, document_prefix = map(str, texts)
         return cls(name, sha256, query_prefix, document_prefix, size)
 

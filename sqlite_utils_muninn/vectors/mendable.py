@@ -65,6 +65,8 @@ class MendableTable(Writable):
         storage.drop_vectors(storage.broken_vectors())
         self.mend_rows()
         storage.edges.write([])
+        if storage.position() is None:
+            storage.restart_log()
         storage.log(None)
         saving.save_now(storage, self.options)
 

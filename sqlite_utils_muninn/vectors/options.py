@@ -62,6 +62,16 @@ class Cutting:
     max_tokens: int | None = None
     overlap: int = 0
 
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> Cutting | None:
+        """What v_config says; None where it says nothing that can be."""
+        most, overlap = config.get("max_tokens"), config.get("overlap")
+        if not isinstance(most, int) or not LEAST_TOKENS <= most <= MOST_TOKENS:
+            return None
+        if not isinstance(overlap, int) or not 0 <= overlap <= most // 2:
+            return None
+        return cls(most, overlap)
+
 
 @dataclass(frozen=True)
 class TextOptions(GraphOptions):

@@ -8,10 +8,12 @@ anew. Whatever is not sure of that counts as new: it is embedded again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..bridge import quote
 from . import embedder
 from .belonging import some
 from .embedder import Embedder, Fingerprint
@@ -38,41 +40,45 @@ def model_and_cutting(table: HnswText) -> tuple[Fingerprint, Cutting | None]:
 
     Raises ValueError where that is lost and the model that made the vectors is not here.
     """
-    config = _config(table)
+    storage = table.storage
+    config = storage.config() if storage.columns_of("config") else {}
     mark = _mark(table, config)
     wanted = table.text_options.cutting
     if wanted is None:
         return mark, None
-    known = Cutting(config.get("max_tokens"), config.get("overlap", 0))
-    if isinstance(known.max_tokens, int) and isinstance(known.overlap, int):
-        return mark, known
     if wanted.max_tokens is not None:
         return mark, wanted
+    known = Cutting.read({**config, "overlap": wanted.overlap})
+    if known:
+        return mark, known
     model = _model(table)
     return mark, Embedder(model, mark, table.models.host, table.db.check).cutting(wanted)
 
 
-def _config(table: HnswText) -> Mapping[str, Any]:
-    storage = table.storage
-    config = storage.config() if storage.columns_of("config") else {}
-    size = table.text_options.dimensions
-    if size is None and storage.columns_of("nodes"):
-        size = storage.usual_size()
-    return config if size is None else {**config, "dimensions": size}
-
-
 def _mark(table: HnswText, config: Mapping[str, Any]) -> Fingerprint:
+    """The model that the hashes of texts are of; else what v_config says."""
+    size = table.text_options.dimensions
+    if size is None and table.storage.columns_of("nodes"):
+        size = table.storage.usual_size()
     try:
-        return Fingerprint.read(dict(config))
+        said = Fingerprint.read({**config, **({"dimensions": size} if size else {})})
     except ValueError:
-        model = _model(table)
-    options, name = table.text_options, table.storage.table
-    mark = Fingerprint.of(model, options.model, config.get("dimensions"))
+        return _learned(table, size)
+    if not _is_of(table, said):
+        with suppress(ValueError):
+            return _learned(table, size)
+    return said
+
+
+def _learned(table: HnswText, size: int | None) -> Fingerprint:
+    """The model that the CREATE statement names, if it made the vectors. Raises ValueError."""
+    model, options, name = _model(table), table.text_options, table.storage.table
+    mark = Fingerprint.of(model, options.model, size)
     if not _is_of(table, mark):
         raise ValueError(
             f"{TEXT}: {name}_config does not say which model made the vectors, and nothing shows "
             f"that it was {options.model!r} as it is here: load the one that did, or DROP TABLE "
-            f"{name} and embed again"
+            f"{quote(name)} and embed again"
         )
     embedder.remember(table.db, model)
     return mark
@@ -100,6 +106,7 @@ def _is_of(table: HnswText, mark: Fingerprint) -> bool:
         return False
     ids = storage.ids("hash NOT NULL", count=_SAMPLE)
     texts, hashes = _texts(table, ids), storage.rows(ids, ["hash"])
+    texts = {id_: text for id_, text in texts.items() if isinstance(text, str)}
     return any(table.hash(texts.get(id_), mark) == hashes[id_][0] for id_ in ids.tolist())
 
 
@@ -194,7 +201,7 @@ def _give_hashes(table: HnswText, rows: Iterable[int]) -> None:
 
 _TEXT_IS_LOST = (
     "id NOT IN (SELECT id FROM {0}) "
-    "OR hash NOT NULL AND id NOT IN (SELECT id FROM {0} WHERE content NOT NULL)"
+    "OR hash NOT NULL AND id NOT IN (SELECT id FROM {0} WHERE typeof(content) = 'text')"
 )
 
 
@@ -215,13 +222,15 @@ def problems(table: HnswText) -> Iterator[str]:
 def _config_problems(table: HnswText) -> Iterator[str]:
     config, name = table.storage.config(), f"{table.storage.table}_config"
     try:
-        Fingerprint.read(config)
+        mark = Fingerprint.read(config)
     except ValueError:
         yield f"{name} does not say which model made the vectors"
-    if table.text_options.cutting:
-        sizes = config.get("max_tokens"), config.get("overlap")
-        if not all(isinstance(size, int) for size in sizes):
-            yield f"{name} does not say how texts are cut"
+    else:
+        # Another table's texts may all have changed.
+        if table.text_options.content is None and not _is_of(table, mark):
+            yield f"{name} names another model than the texts were embedded with"
+    if table.text_options.cutting and Cutting.read(config) is None:
+        yield f"{name} does not say how texts are cut"
 
 
 def _own_problems(table: HnswText) -> Iterator[str]:
@@ -244,5 +253,6 @@ def _own_problems(table: HnswText) -> Iterator[str]:
 
 def without_vector(table: HnswText) -> Ids:
     """Rows of own texts that have none."""
-    has_text = f"id IN (SELECT id FROM {table.storage.name('content')} WHERE content NOT NULL)"
+    content = table.storage.name("content")
+    has_text = f"id IN (SELECT id FROM {content} WHERE typeof(content) = 'text')"
     return table.storage.ids(f"hash IS NULL AND {has_text}")

@@ -15,6 +15,7 @@ from ..bridge import Database, SQLError, quote
 from .blob import FLOAT32, INT64, Ids, Matrix
 from .edges import Edges
 from .index import Change, Position
+from .options import MOST_DIMENSIONS
 from .shadow import CONSTRAINT, ShadowTables
 from .shared import Transaction, transactions
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 BLOCK = 2_048  # vectors read at a time: between them a statement can be interrupted
 LOG_KEPT = 8192  # log rows kept for other connections to follow; who is further behind reloads
 PRUNED_EVERY = 512
+LAST_SEQ = 2**62  # near 2**63, SQLite numbers rows at random: a log that says so is damaged
 
 
 class Storage(ShadowTables):
@@ -69,7 +71,7 @@ class Storage(ShadowTables):
 
     def _read_position(self) -> Position | None:
         rows = self.db.execute(self._last)
-        if not rows or not isinstance(rows[0][1], int):
+        if not rows or not isinstance(rows[0][1], int) or rows[0][0] > LAST_SEQ:
             return None
         return Position(*rows[0])
 
@@ -91,6 +93,10 @@ class Storage(ShadowTables):
         transactions(self.db).setdefault((self.schema, self.id), Transaction()).wrote = True
         if self.last_seq % PRUNED_EVERY == 0:
             self.prune_log()
+
+    def restart_log(self) -> None:
+        """Forget a log that cannot be gone on with."""
+        self.db.execute(f"DELETE FROM {self.name('log')}")
 
     def passed(self, position: Position) -> bool:
         """Whether a position is in this table's log."""
@@ -147,7 +153,8 @@ class Storage(ShadowTables):
     def usual_size(self) -> int | None:
         """How many numbers most of the stored vectors have; None: there are no vectors."""
         rows = self.db.execute(
-            f"SELECT length(vector) / 4 FROM {self.name('nodes')} WHERE typeof(vector) = 'blob' "
+            f"SELECT length(vector) / 4 FROM {self.name('nodes')} "
+            f"WHERE typeof(vector) = 'blob' AND length(vector) BETWEEN 4 AND {4 * MOST_DIMENSIONS} "
             "GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
         )
         return rows[0][0] if rows else None

@@ -81,6 +81,10 @@ class HnswText(TextRows):
         if options.content:
             said["content"] = options.content
             said["content_columns"] = json.dumps(options.content_columns)
+        if options.cutting:
+            said["overlap"] = options.cutting.overlap
+            if options.cutting.max_tokens is not None:
+                said["max_tokens"] = options.cutting.max_tokens
         return said
 
     def settled(self, mark: Fingerprint, cutting: Cutting | None) -> dict[str, Any]:

@@ -79,13 +79,12 @@ class TextRows(DeferringTable):
         """How texts are split, as it was settled when the table was made; None: they are not."""
         if self.text_options.cutting is None:
             return None
-        config = self.storage.config()
-        most, overlap = config.get("max_tokens"), config.get("overlap")
-        if not isinstance(most, int) or not isinstance(overlap, int):
+        found = Cutting.read(self.storage.config())
+        if found is None:
             raise self.storage.damaged(
                 f"{self.storage.table}_config does not say how texts are cut"
             )
-        return Cutting(most, overlap)
+        return found
 
     def source(self) -> Source | None:
         """The table whose texts these are, renamed or not; None: they are our own."""
@@ -227,7 +226,7 @@ class TextRows(DeferringTable):
         hashes = self.storage.rows(np.array(ids, np.int64), ["hash"])
         waiting = [id_ for id_, (hashed,) in hashes.items() if hashed is None]
         found = self.texts(np.array(waiting, np.int64))
-        texts = {id_: text for id_, text in found.items() if text is not None}
+        texts = {id_: text for id_, text in found.items() if isinstance(text, str)}
         if not texts:
             return
         made = self._made(texts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import sqlite3
 import subprocess
 import sys
@@ -13,8 +15,11 @@ import pytest
 
 from sqlite_utils_muninn.vectors.derived import derived_tables
 from sqlite_utils_muninn.vectors.options import SHADOW
+from sqlite_utils_muninn.vectors.source import fingerprint
 
+from .conftest import sqlite_module
 from .embedders import Shelf, Words
+from .test_damage import mutate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,9 +111,8 @@ def command(conn: Any, what: str) -> str | None:
     return None
 
 
-def stored(path: Path) -> dict[int, Any]:
+def stored(conn: Any) -> dict[int, Any]:
     """The vectors in the file, by the row that they are of."""
-    conn = sqlite3.connect(path)
     sql = "SELECT id, vector FROM v_nodes"
     if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'v_passages'").fetchone():
         sql = 'SELECT p.id, vector, "row" FROM v_nodes JOIN v_passages p USING (id)'
@@ -117,29 +121,43 @@ def stored(path: Path) -> dict[int, Any]:
         found.setdefault(row[-1] if len(row) > 2 else row[0], []).append(
             np.frombuffer(row[1], "<f4").astype(float)
         )
-    conn.close()
     return found
 
 
-def is_exact(conn: Any, path: Path, metric: str) -> bool:
-    """Whether searches find what brute force finds, and something."""
-    vectors = stored(path)
+def is_exact(conn: Any, metric: str) -> bool:
+    """Whether searches find what brute force finds: all rows whose vector is of their text."""
+    vectors = {row: of for row, of in stored(conn).items() if row not in stale(conn)}
+    if not vectors:
+        ((size,),) = conn.execute("SELECT value FROM v_config WHERE key = 'dimensions'")
+        sql = "SELECT rowid FROM v WHERE vector MATCH ? AND k = 40"
+        return conn.execute(sql, (bytes(4 * size),)).fetchall() == []
     size = len(next(iter(vectors.values()))[0])
     for probe in np.random.default_rng(6).normal(size=(3, size)).astype("<f4"):
         far = {row: min(distance(probe, v, metric) for v in of) for row, of in vectors.items()}
         expected = sorted((round(d, 5), row) for row, d in far.items())
         sql = "SELECT distance, rowid FROM v WHERE vector MATCH ? AND k = 40"
         found = sorted((round(d, 5), row) for d, row in conn.execute(sql, (probe.tobytes(),)))
-        if [row for _, row in found] != [row for _, row in expected] or not found:
+        if [row for _, row in found] != [row for _, row in expected]:
             return False
     return True
+
+
+def stale(conn: Any) -> set[int]:
+    """Rows of another table that have a vector of another text than theirs."""
+    config = dict(conn.execute("SELECT key, value FROM v_config"))
+    if "content" not in config:
+        return set()
+    rows = conn.execute("SELECT id, hash, body FROM v_rows LEFT JOIN docs USING (id)")
+    made = config["sha256"], config["document_prefix"]
+    return {i for i, hashed, body in rows if body is None or hashed != fingerprint(body, *made)}
 
 
 def distance(probe: Any, vector: Any, metric: str) -> float:
     probe = probe.astype(float)
     if metric == "l2":
         return float(((probe - vector) ** 2).sum())
-    return float(1 - probe @ vector / np.linalg.norm(probe) / np.linalg.norm(vector))
+    lengths = np.linalg.norm(probe) * np.linalg.norm(vector)
+    return float(1 - probe @ vector / lengths) if lengths else 1.0
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
@@ -171,7 +189,7 @@ def test_each_table_can_be_lost(case: Case, open_text: Connect, path: Path) -> N
         said = command(conn, "rebuild")
     assert said is None
     assert command(conn, "integrity-check") is None
-    mended(conn, path, case)
+    mended(conn, case)
 
 
 def look(conn: Any, case: Case) -> None:
@@ -199,11 +217,11 @@ def look(conn: Any, case: Case) -> None:
     conn.execute("ROLLBACK")
 
 
-def mended(conn: Any, path: Path, case: Case) -> None:
-    vectors = stored(path)
+def mended(conn: Any, case: Case) -> None:
+    vectors = stored(conn)
     if case.kind == "index":
         assert sorted(vectors) == list(TEXTS)
-        assert is_exact(conn, path, "l2")
+        assert is_exact(conn, "l2")
         years = [None if case.suffix == "rows" else 2000 + i for i in TEXTS]
         assert [row[0] for row in conn.execute("SELECT year FROM v ORDER BY rowid")] == years
         conn.execute("INSERT INTO v(vector, year) VALUES (?, 7)", (MATRIX[0].tobytes(),))
@@ -213,8 +231,8 @@ def mended(conn: Any, path: Path, case: Case) -> None:
         assert sorted(vectors) == ([] if lost else list(TEXTS))
         sql = "INSERT OR REPLACE INTO v(rowid) SELECT id FROM docs"
         conn.execute(sql)
-    assert sorted(stored(path)) == list(TEXTS)
-    assert is_exact(conn, path, "cosine")
+    assert sorted(stored(conn)) == list(TEXTS)
+    assert is_exact(conn, "cosine")
     assert dict(conn.execute("SELECT rowid, content FROM v")) == {**TEXTS, 31: None}
     for i in (3, 17, 30):
         sql = "SELECT rowid FROM v WHERE content MATCH ? AND k = 1"
@@ -257,7 +275,7 @@ def test_all_but_what_the_user_wrote_is_lost(
     assert command(conn, "integrity-check") is None
     if "another's" in kind:
         conn.execute("INSERT OR REPLACE INTO v(rowid) SELECT id FROM docs")
-    mended(conn, path, Case(kind, "rows", "gone"))
+    mended(conn, Case(kind, "rows", "gone"))
 
 
 @pytest.mark.parametrize("kind", ["own", "own passages", "another's", "another's passages"])
@@ -425,6 +443,39 @@ def test_who_may_not_read_a_table_may_not_read_its_vectors_whatever_is_lost(
     )
 
 
+def test_a_text_that_is_no_text_has_no_vector(lose: Callable[..., Any], path: Path) -> None:
+    """The fault: an error of Python's, at the next commit."""
+    conn = lose("own", "rows")
+    harm(path, "UPDATE v_content SET content = x'00ff' WHERE id = 3")
+    assert command(conn, "rebuild") is None
+    assert command(conn, "integrity-check") is None
+    assert sorted(found(conn, "one", 50)) == [i for i in TEXTS if i != 3]
+
+
+def test_dimensions_are_those_of_the_vectors(lose: Callable[..., Any], path: Path) -> None:
+    conn = lose("own")
+    for wrong in ("7", "-1", "NULL", "'x'", "9000000000"):
+        harm(path, f"UPDATE v_config SET value = {wrong} WHERE key = 'dimensions'")
+        conn.execute("VACUUM")  # forget what was read of the config
+        assert "v_config" in (command(conn, "integrity-check") or "") or wrong == "7"
+        assert command(conn, "rebuild") is None
+        assert command(conn, "integrity-check") is None
+        assert is_exact(conn, "cosine")
+
+
+def test_a_config_that_names_another_model_is_put_right(
+    lose: Callable[..., Any], path: Path
+) -> None:
+    """The fault: all texts were taken for texts of another model, and the right one refused."""
+    conn = lose("own")
+    for key in ("sha256", "document_prefix"):
+        harm(path, f"UPDATE v_config SET value = 'other' WHERE key = '{key}'")
+        assert "names another model than the texts" in str(command(conn, "integrity-check"))
+        assert command(conn, "rebuild") is None
+        assert command(conn, "integrity-check") is None
+        assert found(conn, TEXTS[5]) == [5]
+
+
 # ---- Whenever, and wherever ----
 
 
@@ -432,26 +483,26 @@ def test_a_rebuild_can_be_undone(lose: Callable[..., Any], path: Path) -> None:
     conn = lose("index", "log", "config")
     conn.execute("BEGIN")
     assert command(conn, "rebuild") is None
-    assert is_exact(conn, path, "l2")
+    assert is_exact(conn, "l2")
     conn.execute("ROLLBACK")
     assert "v_config is missing" in str(command(conn, "integrity-check"))
     assert command(conn, "rebuild") is None
     assert command(conn, "integrity-check") is None
-    assert is_exact(conn, path, "l2")
+    assert is_exact(conn, "l2")
 
 
 def test_who_has_the_file_open_sees_what_was_rebuilt(open_text: Connect, path: Path) -> None:
     """The fault: an index in memory goes on by a log that was made anew."""
     reader = open_text()
     make(reader, "index")
-    assert is_exact(reader, path, "l2")
+    assert is_exact(reader, "l2")
     harm(path, "DROP TABLE v_log")
     conn = open_text()
     assert command(conn, "rebuild") is None
     for i in range(40):  # past the place where the old log ended
         conn.execute("UPDATE v SET vector = ? WHERE rowid = ?", (MATRIX[0].tobytes(), 1 + i % 5))
-        assert is_exact(reader, path, "l2")
-    assert is_exact(conn, path, "l2")
+        assert is_exact(reader, "l2")
+    assert is_exact(conn, "l2")
 
 
 def test_a_table_with_a_part_missing_is_renamed_and_mended(lose: Callable[..., Any]) -> None:
@@ -484,7 +535,7 @@ def test_tables_of_an_attached_file_are_mended(
     conn.execute("INSERT INTO other.v(v) VALUES ('rebuild')")
     conn.execute("INSERT INTO other.v(v) VALUES ('integrity-check')")
     assert conn.execute("SELECT * FROM main.sqlite_master").fetchall() == []
-    assert is_exact(conn, path, "l2")
+    assert is_exact(conn, "l2")
 
 
 @pytest.mark.parametrize("suffix", SHADOW)
@@ -548,3 +599,64 @@ def test_another_process_mends_what_was_lost(open_text: Connect, path: Path) -> 
         )
     ]
     assert done.stdout.splitlines() == said
+
+
+# ---- At random ----
+
+
+def damage(conn: Any, chance: random.Random) -> str:
+    """Change or lose a cell or a row of a table behind v, or the table."""
+    if chance.random() < 0.7:
+        return mutate(conn, chance)
+    sql = "SELECT name FROM sqlite_master WHERE name GLOB 'v_*' AND type = 'table'"
+    name = chance.choice([row[0] for row in conn.execute(sql)])
+    conn.execute(chance.choice([f'DROP TABLE "{name}"', f'DELETE FROM "{name}"']))
+    return name
+
+
+def mends_or_refuses(open_text: Connect, kind: str, cases: int, seed: int) -> int:
+    """How many of some files, damaged in a few places each, were mended; others were refused."""
+    chance, count = random.Random(seed), 0
+    conn = open_text(":memory:")
+    make(conn, kind)
+    for _ in range(cases):
+        conn.execute("BEGIN")
+        harmed = [damage(conn, chance) for _ in range(chance.randint(1, 3))]
+        look_at_all(conn)
+        said = command(conn, "rebuild")
+        assert said is None or any(word in said for word in REFUSALS), (harmed, said)
+        if said is None:
+            conn.execute("SELECT rowid, vector FROM v").fetchall()  # what waits gets its vector
+            assert command(conn, "integrity-check") is None, harmed
+            assert is_exact(conn, "l2" if kind == "index" else "cosine"), harmed
+            count += 1
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+    assert command(conn, "integrity-check") is None
+    return count
+
+
+REFUSALS = ("cannot be rebuilt", "which model made", "another version", "holds a blob")
+
+
+def look_at_all(conn: Any) -> None:
+    """Whatever happens, it is an error of SQLite."""
+    for sql in (
+        "SELECT rowid, distance, vector FROM v WHERE vector MATCH '[1, 1, 1, 1, 1, 1, 1, 1]'",
+        "SELECT * FROM v",
+        "INSERT INTO v(v) VALUES ('integrity-check')",
+    ):
+        with contextlib.suppress(sqlite_module().Error):
+            conn.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_whatever_is_damaged_is_mended_or_refused(open_text: Connect, kind: str) -> None:
+    assert mends_or_refuses(open_text, kind, cases=60, seed=1) > 20
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", MADE)
+def test_much_damage_is_mended_or_refused(open_text: Connect, kind: str) -> None:
+    assert mends_or_refuses(open_text, kind, cases=2_000, seed=2) > 500
