@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 DEFAULT_SIZE = 20
+OWN_NAMES = {"top_k": "_size", "where": "_where"}
+"""Arguments of the engine whose parameters have Datasette's names."""
 NONE = "none"
 """What says, in place of a name, that something is not wanted."""
 
@@ -87,6 +90,12 @@ def read(args: Any, settings: Settings, types: Collection[str] = ()) -> Asked:
         explain=args.get("explain", "").strip().casefold() in ("1", "on", "true"),
         options=options,
     )
+
+
+def in_own_words(error: Exception) -> str:
+    """Return what the engine says of an argument, as of the parameter that it came from."""
+    sentence = str(error).removeprefix("search: ")
+    return re.sub(r"argument '(\w+)'", lambda found: OWN_NAMES.get(found[1], found[1]), sentence)
 
 
 def _condition(text: str) -> str:
