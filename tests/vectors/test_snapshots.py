@@ -321,7 +321,7 @@ class Snapshots(RuleBasedStateMachine):
         from sqlite_utils_muninn.vectors import shared
 
         for built in list(shared._indexes.values()):
-            assert building.wait(built, 10)
+            assert building.wait(built, 60)
 
     # ---- Reading ----
 
