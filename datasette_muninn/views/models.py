@@ -120,7 +120,7 @@ async def _try(
         await inference_of(datasette).run(lambda db: work(db, settings.host, entry.name, trial))
     except BusyError as error:
         return trial, str(error), 503
-    except (ValueError, RuntimeError, TimeoutError) as error:
+    except (ValueError, ImportError, TimeoutError) as error:  # ImportError: no llama.cpp here
         return trial, str(error), 500
     entry.loaded = True
     return trial, None, 200
@@ -159,7 +159,7 @@ async def _load(
         await inference_of(datasette).run(work)
     except BusyError as error:
         return Response.error(str(error), 503)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, ImportError) as error:
         return Response.error(str(error), 500)
     if request.url_vars["format"]:
         return json_answer(datasette, {"ok": True, "name": entry.name, "loaded": asked == "load"})
