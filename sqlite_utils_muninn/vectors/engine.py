@@ -4,7 +4,8 @@ The work is done in C (src/hnsw.h says how). A vector is kept as one byte a coor
 from a centre and with a scale of its own: at 384 dimensions 0.55 kB with its place in the graph.
 What is found are candidates: whoever asks reads their vectors and computes the distances. Every
 copy knows how much of its vector rounding lost, so a scan gives all rows that may belong to the
-nearest; a search in the graph, those that nearly certainly do among the rows that it met.
+nearest; a search in the graph, those that nearly certainly do among the rows that it met. Of more
+equal vectors than are wanted, both give those with the lowest ids.
 
 Measured on real text embeddings, one thread, AVX-512: see docs/vectors.md.
 """

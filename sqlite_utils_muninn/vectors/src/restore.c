@@ -42,7 +42,7 @@ static void take_copy(Graph *graph, int32_t node, int32_t from)
     unsigned char *codes = graph->codes.bytes;
     memcpy(codes + node * graph->stride, codes + from * graph->stride, (size_t)graph->stride);
     graph->coarse[node] = graph->coarse[from];
-    graph->coarse[node].print = ~graph->coarse[from].print; /* no later node is its twin */
+    graph->coarse[node].print = (uint32_t)mix(graph->coarse[from].print); /* it is no elder */
 }
 
 static void take_nothing(Graph *graph, int32_t node)
