@@ -142,7 +142,8 @@ class Graph:
 
     def ef(self, count: int) -> int:
         """How many neighbours a search keeps in sight, if the statement does not say."""
-        return _usual_ef(self.core.nodes) + EF_EACH * max(0, count - USUAL_COUNT)
+        in_lists = self.core.nodes - self.core.twins
+        return _usual_ef(in_lists) + EF_EACH * max(0, count - USUAL_COUNT)
 
     def add(self, ids: Ids, matrix: Matrix) -> Ids:
         """Take new ids, to be scanned until they are linked. Returns those that cannot be kept.

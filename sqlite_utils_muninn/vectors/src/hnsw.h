@@ -266,6 +266,9 @@ static inline void collector_add(Collector *collector, float far, int32_t node)
 int collector_finish(Collector *collector);
 void collector_free(Collector *collector);
 
+/* equals.c */
+void thin_out(Collector *collector);
+
 /* link.c */
 int graph_link(Graph *graph, int64_t count);
 
