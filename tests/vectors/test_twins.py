@@ -321,6 +321,9 @@ def test_rows_that_are_not_equal_are_refused_as_twins() -> None:
     assert not again.fill(np.arange(300), matrix).any()
     with pytest.raises(ValueError, match="rows that should be equal are not"):
         again.core.snapshot_finish()
+    for call in (again.core.snapshot_finish, lambda: search(again, matrix[0], 1)):
+        with pytest.raises(RuntimeError, match="in use|not whole"):
+            call()
 
 
 def test_places_in_a_tree_are_not_believed() -> None:

@@ -42,7 +42,6 @@ static void take_copy(Graph *graph, int32_t node, int32_t from)
     unsigned char *codes = graph->codes.bytes;
     memcpy(codes + node * graph->stride, codes + from * graph->stride, (size_t)graph->stride);
     graph->coarse[node] = graph->coarse[from];
-    graph->coarse[node].print = (uint32_t)mix(graph->coarse[from].print); /* it is no elder */
 }
 
 static void take_nothing(Graph *graph, int32_t node)
@@ -77,6 +76,7 @@ static int32_t fill_lost(Graph *graph, int pass)
         int32_t from = is_out ? NOBODY : neighbour_of(graph, node, pass == 0);
         if (from != NOBODY) {
             take_copy(graph, node, from);
+            graph->coarse[node].print = (uint32_t)mix(graph->coarse[from].print); /* no elder */
         } else if (pass == PASSES || is_out) {
             take_nothing(graph, node);
         } else {
@@ -110,7 +110,6 @@ static const char *join_twins(Graph *graph)
         int32_t elder = elder_of(graph, node);
         if (graph->states[node] == ALIVE && graph->states[elder] == LOST) {
             take_copy(graph, elder, node);
-            graph->coarse[elder].print = graph->coarse[node].print;
             graph->states[elder] = DEAD;
             graph->dead_count++;
         }

@@ -102,6 +102,7 @@ PyObject *index_snapshot_finish(PyObject *self, PyObject *unused)
         return PyErr_Format(PyExc_ValueError, "it knows %d rows that have no vector", (int)missing);
     }
     if (wrong != NULL) {
+        index->ready = BROKEN;
         return PyErr_Format(PyExc_ValueError, "%s", wrong);
     }
     index->ready = READY;
