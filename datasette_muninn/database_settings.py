@@ -22,7 +22,7 @@ databases:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -32,14 +32,16 @@ from datasette.utils import StartupError
 from sqlite_utils_muninn.search.binding import bind
 from sqlite_utils_muninn.search.declared import from_json
 
-from .settings import PLUGIN
+from .settings import PLUGIN, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from datasette.app import Datasette
 
     from sqlite_utils_muninn.search.declared import KnowledgeGraph
+
+    from .settings import Check
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,7 @@ def _problems(conn: Any, *, graph: KnowledgeGraph) -> list[str]:
 
 def read(database: str, config: Any) -> DatabaseSettings:
     """Check one database's configuration. Raises StartupError."""
-    where = f"{PLUGIN}, database {database!r}"
-    if not isinstance(config, dict):
-        raise StartupError(f"{where}: the configuration must be a mapping, got {config!r}")
-    known = sorted(option.name for option in fields(DatabaseSettings))
-    for name in config:
-        if name not in known:
-            raise StartupError(f"{where}: unknown option {name!r}, there are: {', '.join(known)}")
-    return DatabaseSettings(
-        **{name: _CHECKS[name](f"{where}: {name}", value) for name, value in config.items()}
-    )
+    return DatabaseSettings(**checked(f"{PLUGIN}, database {database!r}", config, _CHECKS))
 
 
 def _graphs(where: str, value: Any) -> dict[str, KnowledgeGraph]:
@@ -119,7 +112,7 @@ def _name(where: str, value: Any) -> str:
     return value
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+_CHECKS: dict[str, Check] = {
     "graphs": _graphs,
     "questions": _questions,
     "reranker": _name,

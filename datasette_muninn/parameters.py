@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlite_utils_muninn.search.options import check_condition
+from sqlite_utils_muninn.search.options import check_condition, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 DEFAULT_SIZE = 20
+OWN_NAMES = {"top_k": "_size", "where": "_where"}
+"""Arguments of the engine whose parameters have Datasette's names."""
 NONE = "none"
 """What says, in place of a name, that something is not wanted."""
 
@@ -89,6 +91,12 @@ def read(args: Any, settings: Settings, types: Collection[str] = ()) -> Asked:
     )
 
 
+def in_own_words(error: Exception) -> str:
+    """Return what the engine says of an argument, as of the parameter that it came from."""
+    sentence = str(error).removeprefix("search: ")
+    return re.sub(r"argument '(\w+)'", lambda found: OWN_NAMES.get(found[1], found[1]), sentence)
+
+
 def _condition(text: str) -> str:
     """One SQL condition, which cannot end the parentheses that it is put in."""
     try:
@@ -131,15 +139,12 @@ def _list(name: str, values: list[str]) -> tuple[str, ...]:
     return tuple(part for part in map(str.strip, values[0].split(",")) if part)
 
 
-def _weights(name: str, values: list[str]) -> dict[str, float]:
+def _weights(name: str, values: list[str]) -> dict[str, float] | None:
     """Edge type -> weight, as a JSON object; as in SQL."""
-    given = _one(name, values)
     try:
-        found = json.loads(given)
-        return {str(kind): float(weight) for kind, weight in found.items()}
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        wanted = "a JSON object of edge types and weights"
-        raise RefusedError(f"{name} must be {wanted}, got {given!r}") from None
+        return weights_of("search", _one(name, values))
+    except ValueError as error:
+        raise RefusedError(in_own_words(error)) from None
 
 
 OPTIONS: dict[str, Callable[[str, list[str]], Any]] = {

@@ -9,7 +9,7 @@ plugins:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -25,9 +25,12 @@ from sqlite_utils_muninn.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from datasette.app import Datasette
+
+    Check = Callable[[str, Any], Any]
+    """Takes what an option is called in errors, and its value; gives the value as it is kept."""
 
 PLUGIN = "datasette-muninn"
 
@@ -95,55 +98,61 @@ def settings_of(datasette: Datasette) -> Settings:
 
 def read(config: Any) -> Settings:
     """Check a configuration. Raises StartupError, naming the option that is wrong."""
+    return Settings(**checked(PLUGIN, config, _CHECKS))
+
+
+def checked(where: str, config: Any, checks: Mapping[str, Check]) -> dict[str, Any]:
+    """Return the options that are set, each as its check gives it.
+
+    Raises StartupError, which begins with `where`, for an option that is unknown or wrong.
+    """
     if not isinstance(config, dict):
-        raise StartupError(f"{PLUGIN}: the configuration must be a mapping, got {config!r}")
-    known = {option.name for option in fields(Settings)}
+        raise StartupError(f"{where}: the configuration must be a mapping, got {config!r}")
     for name in config:
-        if name not in known:
-            raise StartupError(
-                f"{PLUGIN}: unknown option {name!r}, there are: {', '.join(sorted(known))}"
-            )
-    return Settings(**{name: _CHECKS[name](name, value) for name, value in config.items()})
+        if name not in checks:
+            known = ", ".join(sorted(checks))
+            raise StartupError(f"{where}: unknown option {name!r}, there are: {known}")
+    return {name: checks[name](f"{where}: {name}", value) for name, value in config.items()}
 
 
-def _models(name: str, value: Any) -> dict[str, str]:
+def _models(where: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(path, str) for path in value.values()):
-        raise StartupError(f"{PLUGIN}: {name} must map names to paths of GGUF files, got {value!r}")
+        raise StartupError(f"{where} must map names to paths of GGUF files, got {value!r}")
     return {str(model): path for model, path in value.items()}
 
 
-def _directory(name: str, value: Any) -> Path:
+def _directory(where: str, value: Any) -> Path:
     if not isinstance(value, str) or not value:
-        raise StartupError(f"{PLUGIN}: {name} must be the path of a directory, got {value!r}")
+        raise StartupError(f"{where} must be the path of a directory, got {value!r}")
     return Path(value).expanduser()
 
 
-def _positive(name: str, value: Any) -> int:
+def _positive(where: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise StartupError(f"{PLUGIN}: {name} must be a whole number above 0, got {value!r}")
+        raise StartupError(f"{where} must be a whole number above 0, got {value!r}")
     return value
 
 
-def _layers(name: str, value: Any) -> int:
+def _layers(where: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise StartupError(f"{PLUGIN}: {name} must be a whole number, 0 or more, got {value!r}")
+        raise StartupError(f"{where} must be a whole number, 0 or more, got {value!r}")
     return value
 
 
-def _encoder(name: str, value: Any) -> str:
+def _encoder(where: str, value: Any) -> str:
     if value not in ENCODERS:
         known = ", ".join(ENCODERS)
-        raise StartupError(f"{PLUGIN}: {name} must be one of {known}, got {value!r}")
+        raise StartupError(f"{where} must be one of {known}, got {value!r}")
     return str(value)
 
 
-def _seconds(name: str, value: Any) -> float:
+def _seconds(where: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise StartupError(f"{PLUGIN}: {name} must be a number of seconds above 0, got {value!r}")
+        raise StartupError(f"{where} must be a number of seconds above 0, got {value!r}")
     return float(value)
 
 
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+_CHECKS: dict[str, Check] = {
     "models": _models,
     "models_directory": _directory,
     "threads": _positive,

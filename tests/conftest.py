@@ -18,6 +18,18 @@ RERANKER = "reranker-debian-small.f16.gguf"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _ask_servers_here_directly()
+    _settle_hypothesis(config)
+
+
+def _ask_servers_here_directly() -> None:
+    """A proxy that the machine has for other networks knows nothing of servers on loopback."""
+    for name in ("NO_PROXY", "no_proxy"):
+        here = [*filter(None, [os.environ.get(name)]), "127.0.0.1", "localhost"]
+        os.environ[name] = ",".join(here)
+
+
+def _settle_hypothesis(config: pytest.Config) -> None:
     """What hypothesis does in every test, unless the test says otherwise.
 
     No deadline: without one named, an example that takes 0.2 s fails, as on a busy machine any may.

@@ -18,7 +18,7 @@ from ..graph_search.found import COUNTED
 from ..graph_search.waiting import waiting_rows
 from ..inference import BusyError
 from ..links import file_name, search_url
-from ..parameters import NONE, Asked, RefusedError, read
+from ..parameters import NONE, Asked, RefusedError, in_own_words, read
 from ..settings import settings_of
 from .json_answers import json_answer, json_error
 
@@ -111,7 +111,7 @@ async def _search(datasette: Datasette, page: Page) -> Result:
     except TimeoutError as error:
         raise RefusedError(str(error), 500) from error
     except ValueError as error:  # an argument that cannot be
-        raise RefusedError(str(error)) from error
+        raise RefusedError(in_own_words(error)) from error
 
 
 def _json(datasette: Datasette, page: Page) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -15,6 +15,7 @@ from ..models import trial as trials
 from ..models.entries import ModelEntry, entries, entry_of, facts, file_of, known_model
 from ..models.pulls import pulls_of
 from ..models.trial import MOST_CANDIDATES, Trial
+from ..parameters import RefusedError
 from ..permissions import MANAGE_MODELS, VIEW_MODELS
 from ..settings import settings_of
 from .json_answers import json_answer, json_error
@@ -23,6 +24,21 @@ if TYPE_CHECKING:
     from datasette.app import Datasette
 
     from ..models.pulls import Pull
+
+
+@dataclass
+class Page:
+    """What the page of a model and its JSON are made of."""
+
+    entry: ModelEntry
+    manages: bool
+    """Whether the actor may install, load and unload it."""
+    pull: Pull | None = None
+    """Its installation, where that goes on or has ended, for who manages it."""
+    header: dict[str, Any] | None = None
+    trial: Trial = field(default_factory=Trial)
+    error: str | None = None
+    status: int = 200
 
 
 async def models(request: Any, datasette: Datasette) -> Response:
@@ -56,16 +72,12 @@ async def model(request: Any, datasette: Datasette) -> Response:
     manages = await datasette.allowed(action=MANAGE_MODELS, actor=request.actor)
     if request.method == "POST":
         return await _manage(request, datasette, entry, manages)
-    header = await _header(datasette, entry)
-    trial, error, status = await _try(request, datasette, entry)
+    page = Page(entry, manages, pull if manages else None)
+    page.header = await _header(datasette, entry)
+    await _try(page, request, datasette)
     if request.url_vars["format"]:
-        if error:
-            return json_error(datasette, error, status)
-        body = {"ok": True, "model": asdict(entry), "file": header, "trial": _results(trial)}
-        if manages and pull:
-            body["pull"] = pull.as_json()
-        return json_answer(datasette, body)
-    return await _html(request, datasette, entry, header, trial, error, status, manages, pull)
+        return _json(datasette, page)
+    return await _html(request, datasette, page)
 
 
 def model_url(datasette: Datasette, name: str) -> str:
@@ -99,31 +111,53 @@ async def _header(datasette: Datasette, entry: ModelEntry) -> dict[str, Any] | N
         return None
 
 
-async def _try(
-    request: Any, datasette: Datasette, entry: ModelEntry
-) -> tuple[Trial, str | None, int]:
-    """Return the trial that a request asks for, what went wrong, and the HTTP status."""
-    args = request.args
+async def _try(page: Page, request: Any, datasette: Datasette) -> None:
+    """Fill in the trial that a request asks for, or what went wrong with it."""
+    args, entry = request.args, page.entry
     lines = [line.strip() for line in (args.get("candidates") or "").splitlines()]
     trial = Trial(args.get("text") or "", args.get("other") or "", [line for line in lines if line])
+    page.trial = trial
     if not trial.text or not entry.installed:
-        return trial, None, 200
+        return
     settings = settings_of(datasette)
-    for text in (trial.text, trial.other, *trial.candidates):
-        if len(text) > settings.max_query:
-            said = f"a text has {len(text):,} characters, at most {settings.max_query:,} are tried"
-            return trial, said, 400
-    if len(trial.candidates) > MOST_CANDIDATES:
-        return trial, f"at most {MOST_CANDIDATES} lines are ranked", 400
     work = trials.rerank if entry.task == "reranking" else trials.embed
     try:
+        _check(trial, settings.max_query)
         await inference_of(datasette).run(lambda db: work(db, settings.host, entry.name, trial))
+        entry.loaded = True
+    except RefusedError as refused:
+        page.error, page.status = str(refused), refused.status
     except BusyError as error:
-        return trial, str(error), 503
-    except (ValueError, RuntimeError, TimeoutError) as error:
-        return trial, str(error), 500
-    entry.loaded = True
-    return trial, None, 200
+        page.error, page.status = str(error), 503
+    except (ValueError, ImportError, TimeoutError) as error:  # ImportError: no llama.cpp here
+        page.error, page.status = str(error), 500
+
+
+def _check(trial: Trial, longest: int) -> None:
+    """Raise RefusedError for more than a visitor may have tried."""
+    for text in (trial.text, trial.other, *trial.candidates):
+        if len(text) > longest:
+            raise RefusedError(
+                f"a text has {len(text):,} characters, at most {longest:,} are tried"
+            )
+    if len(trial.candidates) > MOST_CANDIDATES:
+        raise RefusedError(
+            f"{len(trial.candidates)} lines to rank, at most {MOST_CANDIDATES} are ranked"
+        )
+
+
+def _json(datasette: Datasette, page: Page) -> Response:
+    if page.error:
+        return json_error(datasette, page.error, page.status)
+    body = {
+        "ok": True,
+        "model": asdict(page.entry),
+        "file": page.header,
+        "trial": _results(page.trial),
+    }
+    if page.pull:
+        body["pull"] = page.pull.as_json()
+    return json_answer(datasette, body)
 
 
 async def _manage(request: Any, datasette: Datasette, entry: ModelEntry, manages: bool) -> Response:
@@ -159,7 +193,7 @@ async def _load(
         await inference_of(datasette).run(work)
     except BusyError as error:
         return Response.error(str(error), 503)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, ImportError) as error:
         return Response.error(str(error), 500)
     if request.url_vars["format"]:
         return json_answer(datasette, {"ok": True, "name": entry.name, "loaded": asked == "load"})
@@ -183,41 +217,33 @@ def _pull(request: Any, datasette: Datasette, entry: ModelEntry, asked: str) -> 
     return Response.redirect(model_url(datasette, entry.name))
 
 
-async def _html(
-    request: Any,
-    datasette: Datasette,
-    entry: ModelEntry,
-    header: dict[str, Any] | None,
-    trial: Trial,
-    error: str | None,
-    status: int,
-    manages: bool,
-    pull: Pull | None,
-) -> Response:
+async def _html(request: Any, datasette: Datasette, page: Page) -> Response:
+    entry, trial = page.entry, page.trial
     asked = {
         "text": trial.text, "other": trial.other, "candidates": "\n".join(trial.candidates)
     }  # fmt: skip
     query = urlencode({name: value for name, value in asked.items() if value})
     url = model_url(datasette, entry.name)
+    may_see_path = page.manages and entry.installed
     context = {
         "entry": entry,
-        "header": _besides(header, entry),
+        "header": _besides(page.header, entry),
         "trial": trial,
         "asked": asked,
-        "error": error,
+        "error": page.error,
         "url": url,
         "json_url": f"{url}.json" + (f"?{query}" if query else ""),
         "models_url": str(datasette.urls.path("/-/muninn/models")),
-        "path": str(file_of(datasette, entry.name)) if manages and entry.installed else None,
-        "manages": manages,
+        "path": str(file_of(datasette, entry.name)) if may_see_path else None,
+        "manages": page.manages,
         "can_install": known_model(entry.name) is not None,
-        "pull": pull if manages and not entry.installed else None,
+        "pull": None if entry.installed else page.pull,
         "max_query": settings_of(datasette).max_query,
         "most_candidates": MOST_CANDIDATES,
         "megabytes": _megabytes,
     }
     html = await datasette.render_template("muninn/model.html", context, request=request)
-    return Response.html(html, status=status)
+    return Response.html(html, status=page.status)
 
 
 def _besides(header: dict[str, Any] | None, entry: ModelEntry) -> dict[str, str | int]:

@@ -11,13 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .models import (
-    directory_option,
-    megabytes,
-    open_store,
-    plain_model_errors,
-    try_out,
-)
+from .database import plain_errors
+from .models import directory_option, open_store, try_out
+from .progress import megabytes
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.models.files.store import InstalledModel, ModelStore
@@ -44,9 +40,9 @@ def verify(name: str, directory: Path | None) -> None:
     \b
         sqlite-utils muninn models verify all-MiniLM-L6-v2
     """
-    from sqlite_utils_muninn.models.quality.verify import check_behaviour, check_file
+    with plain_errors():
+        from sqlite_utils_muninn.models.quality.verify import check_behaviour, check_file
 
-    with plain_model_errors():
         store = open_store(directory)
         path, expected = _file(store, name)
         failed = 0
@@ -76,10 +72,10 @@ def bench(name: str, texts: int, threads: int | None, directory: Path | None) ->
     \b
         sqlite-utils muninn models bench all-MiniLM-L6-v2 --threads 1
     """
-    from sqlite_utils_muninn.models.quality.bench import bench as measure
-    from sqlite_utils_muninn.settings import default_threads
+    with plain_errors():
+        from sqlite_utils_muninn.models.quality.bench import bench as measure
+        from sqlite_utils_muninn.settings import default_threads
 
-    with plain_model_errors():
         model = _opened(open_store(directory), name)
         speed = measure(model, texts=texts, threads=threads or default_threads())
         click.echo(json.dumps(dataclasses.asdict(speed), indent=4))
@@ -105,11 +101,11 @@ def compare(first: str, second: str, sample: Any, directory: Path | None) -> Non
     \b
         sqlite-utils muninn models compare all-MiniLM-L6-v2 all-MiniLM-L6-v2-q8_0
     """
-    from sqlite_utils_muninn.models.quality.compare import compare as measure
-    from sqlite_utils_muninn.models.quality.samples import sentences
+    with plain_errors():
+        from sqlite_utils_muninn.models.quality.compare import compare as measure
+        from sqlite_utils_muninn.models.quality.samples import sentences
 
-    texts = [line.strip() for line in sample if line.strip()] if sample else sentences()
-    with plain_model_errors():
+        texts = [line.strip() for line in sample if line.strip()] if sample else sentences()
         store = open_store(directory)
         one, other = _opened(store, first), _opened(store, second)
         found = dataclasses.asdict(measure(one, other, texts))
@@ -140,7 +136,7 @@ def quantize(
     from sqlite_utils_muninn.models.files.facts import mix_of
     from sqlite_utils_muninn.models.files.header import read_header
 
-    with plain_model_errors():
+    with plain_errors():
         store = open_store(directory)
         source, _ = _file(store, name)
         chosen = new_name or f"{_plain_name(store, name)}-{type_.lower()}"

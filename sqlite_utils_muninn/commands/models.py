@@ -4,21 +4,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .database import plain_errors
 from .output import output_options, write_rows
+from .progress import DownloadBar, megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from click._termui_impl import ProgressBar
 
     from sqlite_utils_muninn.models.files.catalogue import KnownModel
     from sqlite_utils_muninn.models.files.header import Header
@@ -38,6 +36,7 @@ def register(group: click.Group) -> None:
 
 
 def directory_option(command: F) -> F:
+    """Add what names the models directory."""
     return click.option(
         "--models-dir",
         "directory",
@@ -63,7 +62,7 @@ def list_models(installed: bool, directory: Path | None, **output: Any) -> None:
     \b
         sqlite-utils muninn models list --table
     """
-    with plain_model_errors():
+    with plain_errors():
         store = open_store(directory)
         rows = [_row(name, known, here) for name, known, here in _all_models(store)]
         write_rows(_COLUMNS, [row for row in rows if row[-1] or not installed], **output)
@@ -92,10 +91,10 @@ def pull(names: tuple[str, ...], download: bool, silent: bool, directory: Path |
     """
     from sqlite_utils_muninn.models.files.install import Watcher, install
 
-    with plain_model_errors():
+    with plain_errors():
         store = open_store(directory)
         for known in [store.catalogue.find(name) for name in names]:
-            with _Bar(silent) as bar:
+            with DownloadBar(silent) as bar:
                 watcher = Watcher(bar.say, bar.progress, try_out)
                 model = install(known, store, watcher, download=download)
             click.echo(f"{model.name}: {model.path} ({megabytes(model.size)})")
@@ -127,7 +126,7 @@ def add(name: str, path: Path, directory: Path | None, **options: Any) -> None:
     """
     from sqlite_utils_muninn.models.files.classifier import check_classifier
 
-    with plain_model_errors():
+    with plain_errors():
         store = open_store(directory)
         known = store.catalogue.get(name)
         try_out(path)
@@ -148,7 +147,7 @@ def show(name: str, directory: Path | None) -> None:
     \b
         sqlite-utils muninn models show all-MiniLM-L6-v2
     """
-    with plain_model_errors():
+    with plain_errors():
         store = open_store(directory)
         known, here = store.catalogue.get(name), store.get(name)
         if known is None and here is None:
@@ -169,7 +168,7 @@ def remove(name: str, directory: Path | None) -> None:
     \b
         sqlite-utils muninn models remove bge-m3
     """
-    with plain_model_errors():
+    with plain_errors():
         store = open_store(directory)
         model = store.remove(name)
         did = "Deleted" if store.owns(model.path) else "Forgot, but left in place,"
@@ -187,12 +186,13 @@ def path(name: str | None, directory: Path | None) -> None:
     \b
         sqlite-utils muninn models path all-MiniLM-L6-v2
     """
-    with plain_model_errors():
+    with plain_errors():
         store = open_store(directory)
         click.echo(store.find(name).path if name else store.directory)
 
 
 def open_store(directory: Path | None) -> ModelStore:
+    """The models directory that is meant; what is damaged in its index is said."""
     from sqlite_utils_muninn.models.files.store import ModelStore
     from sqlite_utils_muninn.settings import default_models_directory
 
@@ -282,48 +282,3 @@ def _header(path: Path) -> Header | None:
         return read_header(path)
     except (ValueError, OSError):
         return None
-
-
-def megabytes(size: int | None) -> str:
-    return f"{(size or 0) / 1e6:,.1f} MB"
-
-
-@contextlib.contextmanager
-def plain_model_errors() -> Iterator[None]:
-    """Turn what goes wrong with a model file into sqlite-utils' `Error: ...`."""
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:  # RuntimeError: llama-cpp-python is missing
-        raise click.ClickException(str(error)) from error
-
-
-class _Bar:
-    """Sentences and a progress bar on stderr, which begins with the first byte."""
-
-    def __init__(self, silent: bool) -> None:
-        self.silent = silent
-        self.bar: ProgressBar[int] | None = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.bar:
-            self.bar.render_finish()
-
-    def say(self, sentence: str) -> None:
-        if not self.silent:
-            click.echo(sentence, err=True)
-
-    def progress(self, done: int, total: int | None) -> None:
-        if self.silent or not total:
-            return
-        if self.bar is None:
-            self.bar = click.progressbar(
-                length=total,
-                file=sys.stderr,
-                show_percent=True,
-                item_show_func=lambda here: f"{megabytes(here)} of {megabytes(total)}",
-            )
-            self.bar.render_progress()
-        self.bar.update(done - self.bar.pos, done)

@@ -1,12 +1,15 @@
-"""A progress bar with a rate, on stderr."""
+"""Progress bars on stderr: of rows with a rate, of bytes with the sentences that come between."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 
 class Bar:
@@ -49,3 +52,42 @@ class Bar:
 def rows(count: int) -> str:
     """So many rows, as it is said."""
     return "1 row" if count == 1 else f"{count:,} rows"
+
+
+class DownloadBar:
+    """Sentences and a progress bar on stderr, which begins with the first byte."""
+
+    def __init__(self, silent: bool) -> None:
+        self.silent = silent
+        self.bar: ProgressBar[int] | None = None
+
+    def __enter__(self) -> DownloadBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar:
+            self.bar.render_finish()
+
+    def say(self, sentence: str) -> None:
+        """Say what is being done."""
+        if not self.silent:
+            click.echo(sentence, err=True)
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Go to where the bytes are; without a total there is no bar."""
+        if self.silent or not total:
+            return
+        if self.bar is None:
+            self.bar = click.progressbar(
+                length=total,
+                file=sys.stderr,
+                show_percent=True,
+                item_show_func=lambda here: f"{megabytes(here)} of {megabytes(total)}",
+            )
+            self.bar.render_progress()
+        self.bar.update(done - self.bar.pos, done)
+
+
+def megabytes(size: int | None) -> str:
+    """Bytes in millions, as they are said."""
+    return f"{(size or 0) / 1e6:,.1f} MB"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlite_utils_muninn.search.options import FUSIONS, RANK_BY, Options
+from sqlite_utils_muninn.search.options import FUSIONS, RANK_BY, Options, setting_of
 
 from .database import open_database, plain_errors
 from .output import output_options, write_rows
@@ -51,6 +51,13 @@ _WHOLE = (
 @click.option("--from", "time_start", help="Only edges of this time or later")
 @click.option("--until", "time_end", help="Only edges of this time or earlier")
 @click.option("--where", help="Only nodes that satisfy this SQL condition")
+@click.option(
+    *("-o", "--option", "settings"),
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Another argument of knowledge_graph_search, such as -o alpha 1",
+)
 @click.option("--explain", is_flag=True, help="Also say how long each stage took")
 @click.option("--json", "as_json", is_flag=True, help="Output everything as JSON")
 @output_options
@@ -81,12 +88,15 @@ def search(path: str, query: str, as_json: bool, explain: bool, **options: Any) 
     _tell(answer, explain)
 
 
-def _search(conn: Any, query: str, *, number: int, **options: Any) -> Answer:
+def _search(
+    conn: Any, query: str, *, number: int, settings: tuple[tuple[str, str], ...], **options: Any
+) -> Answer:
     from sqlite_utils_muninn import search as engine
 
     for name in ("node_types", "edge_types"):
         options[name] = options[name] or None
-    return engine(conn, query, top_k=number, **options)
+    options |= {name: setting_of("search", name, text) for name, text in settings}
+    return engine(conn, query, **{"top_k": number, **options})
 
 
 def _told(answer: Answer) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import threading
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,6 @@ from .files.ggml import POOLING_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 INSTALL = "pip install 'datasette-muninn[llama]'"
 
@@ -48,8 +48,9 @@ class LlamaMissingError(ImportError):
 def library() -> Any:
     """Return llama.cpp's functions, its backend ready and its log silent.
 
-    Raises LlamaMissingError, which says what to install.
+    Raises LlamaMissingError, which says what to install, or that another one is in the way.
     """
+    _refuse_another()
     try:
         llama_cpp = _bindings()
     except ImportError as error:
@@ -64,6 +65,39 @@ def library() -> Any:
     llama_cpp.llama_log_set(_log_callback(llama_cpp), None)
     llama_cpp.llama_backend_init()
     return llama_cpp
+
+
+class _Place(ctypes.Structure):
+    """Dl_info of dladdr(3)."""
+
+    _fields_ = (
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+def _refuse_another() -> None:
+    """Raise LlamaMissingError where functions of llama.cpp's names are there, not of our library.
+
+    Our library would call those, and the process would end: the two pass each other other things.
+    """
+    spec = find_spec("llama_cpp")
+    if sys.platform == "win32" or spec is None:  # there each library finds its own functions
+        return
+    process = ctypes.CDLL(None)
+    function = getattr(process, "llama_backend_init", None)
+    place = _Place()
+    if function is None or not process.dladdr(function, ctypes.byref(place)):
+        return
+    file = Path(os.fsdecode(place.file)).resolve()
+    ours = [*(spec.submodule_search_locations or ()), os.environ.get("LLAMA_CPP_LIB_PATH")]
+    if not any(named and file.is_relative_to(Path(named).resolve()) for named in ours):
+        raise LlamaMissingError(
+            f"{file.name} has brought a llama.cpp of its own into this process, as the extension "
+            "sqlite-muninn does, and two cannot be used in one: leave it out, or run it apart"
+        )
 
 
 def is_installed() -> bool:

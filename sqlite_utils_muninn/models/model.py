@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from typing_extensions import Unpack
 
+    from .backends.backend import How
     from .engine import Engine
 
 ROLES = ("query", "document")
@@ -95,22 +97,12 @@ class Model:
         check_role(role)
         return self.query_prefix if role == "query" else self.document_prefix
 
-    def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        role: str | None = None,
-        dimensions: int | None = None,
-        check: Callable[[], None] | None = None,
-        threads: int | None = None,
-    ) -> np.ndarray:
+    def embed(self, texts: Sequence[str], **how: Unpack[How]) -> np.ndarray:
         """Return the vectors of texts: float32 (texts, dimensions), each of length 1.
 
         As `embed_report`, which also says how many texts were cut.
         """
-        return self.embed_report(
-            texts, role=role, dimensions=dimensions, check=check, threads=threads
-        ).vectors
+        return self.embed_report(texts, **how).vectors
 
     def embed_report(
         self,

@@ -6,7 +6,7 @@
     engine                        one search, stage by stage, as `options` say:
         names, fulltext, meaning + nearest, letters -> pool    candidates
         fusion, reranking, filters                             one score each, of those that qualify
-        walk, ranking, diversity                               along edges; the order of the rows
+        seeds, walk, ranking, diversity                        along edges; the order of the rows
         reasons, texts, notes -> answer                        why; what was missing
     sql, calling                  all of it from SQL, and from Python
 

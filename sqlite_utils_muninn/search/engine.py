@@ -19,11 +19,13 @@ from .diversity import marginal
 from .filters import filters, qualifying
 from .fulltext import full_text
 from .meaning import Meaning
+from .names import by_name
 from .nearest import by_meaning, vectors_of
 from .network import Following, Loaded
 from .options import Options
 from .pool import Asked, Candidate, Pool
 from .reranking import Reranker, rerank
+from .seeds import Scores, neighbours, seeds_of
 from .vocabulary import Vocabulary
 from .walk import Spread, Walk
 
@@ -149,7 +151,7 @@ class Search:
         vocabulary = Vocabulary(self.db, [t.fts for t in nodes if t.fts], self.check)
         if loaded is not None and self.options.names:
             with self.stage("names") as count:
-                count(ranking.by_name(query, loaded.network, vocabulary, pool))
+                count(by_name(query, loaded.network, vocabulary, pool))
         vectors = self._vectors(nodes)
         limit = self.options.candidates
         asked = Asked(self.db, query, nodes, self.filters, limit, self.check)
@@ -209,7 +211,7 @@ class Search:
 
     # ---- Scores ----
 
-    def _relevance(self, pool: Pool, nodes: list[Nodes], loaded: Loaded | None) -> ranking.Scores:
+    def _relevance(self, pool: Pool, nodes: list[Nodes], loaded: Loaded | None) -> Scores:
         options = self.options
         with self.stage("fusion") as count:
             bm25, cosine = pool.column("bm25"), pool.column("cosine")
@@ -221,11 +223,11 @@ class Search:
             if loaded is not None:
                 degree = np.zeros(len(pool))
                 if options.popularity:
-                    degree = ranking.neighbours(loaded, nodes, pool, self.work)
+                    degree = neighbours(loaded, nodes, pool, self.work)
                 named = np.nan_to_num(pool.column("named"))
                 fused = fusion.with_names(fused, named, degree, options.names, options.popularity)
             count(len(fused))
-        scores = ranking.Scores(fused, fused, np.full(len(fused), np.nan))
+        scores = Scores(fused, fused, np.full(len(fused), np.nan))
         if self.request.reranker is None or not len(pool):
             return scores
         with self.stage("rerank") as count:
@@ -235,7 +237,7 @@ class Search:
 
     def _reranked(
         self, reranker: str | Reranker, fused: np.ndarray, pool: Pool, nodes: list[Nodes]
-    ) -> ranking.Scores:
+    ) -> Scores:
         top = np.argsort(-fused, kind="stable")[: self.options.rerank_top]
         places = list(pool.found)
         said = texts.read(self.db, nodes, [places[i] for i in top])
@@ -245,12 +247,12 @@ class Search:
         reranked = np.full(len(fused), np.nan)
         reranked[top] = judged.scores
         relevance = fusion.blend(fused, top, judged.logits, self.options.rerank_weight)
-        return ranking.Scores(fused, relevance, reranked)
+        return Scores(fused, relevance, reranked)
 
     # ---- The walk ----
 
     def _ranked(
-        self, nodes: list[Nodes], loaded: Loaded | None, pool: Pool, scores: ranking.Scores
+        self, nodes: list[Nodes], loaded: Loaded | None, pool: Pool, scores: Scores
     ) -> ranking.Ranked:
         options = self.options
         order = ranking.Order(self.db, nodes, self.filters, options, self.check)
@@ -259,7 +261,7 @@ class Search:
         spread = Spread(options.damping, options.expand_hops, options.hub_cap)
         with Walk(loaded.network, loaded.weights, spread, self.work) as walk:
             with self.stage("walk") as count:
-                seeds = ranking.seeds(loaded.network, nodes, pool, scores, options, self.work)
+                seeds = seeds_of(loaded.network, nodes, pool, scores, options, self.work)
                 reached = walk.run(seeds.nodes, seeds.start)
                 count(len(reached.nodes))
             with self.stage("rank") as count:

@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .network import places_of
 from .query import said, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from .network import Network
+    from .pool import Pool
+    from .vocabulary import Vocabulary
 
 LONGEST = 8
 """Words of a name that are looked for."""
@@ -81,6 +86,21 @@ class Names:
         if not 0 < last - first <= MOST_BEARERS:
             return None
         return self.nodes[first:last].tolist(), float(self.telling[first])
+
+
+def by_name(query: str, network: Network, vocabulary: Vocabulary, pool: Pool) -> int:
+    """Put the nodes into the pool that the query names; return how many."""
+    found = 0
+    for name in network.names.find(query):
+        telling = vocabulary.telling(name.words)
+        telling = name.telling if telling is None else telling
+        if telling > 0:
+            for place in places_of(network, np.array(name.nodes, np.int64)):
+                candidate = pool.at(place)
+                candidate.named = telling / math.sqrt(len(name.nodes))
+                candidate.called = name.said
+            found += len(name.nodes)
+    return found
 
 
 def names_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -113,6 +114,42 @@ def options_of(settings: Mapping[str, Any]) -> Options:
         if listed in given:
             given[listed] = names(given[listed])
     return Options(**given)
+
+
+def weights_of(caller: str, given: str | None) -> dict[str, float] | None:
+    """Return the weights of types of edges, given as JSON; None stays. Raises ValueError."""
+    if given is None:
+        return None
+    wanted = f"{caller}: argument 'type_weights' must be a JSON object of edge types and weights"
+    try:
+        weights = json.loads(given)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{wanted}, it is not JSON: {error}") from None
+    is_right = isinstance(weights, dict) and all(
+        isinstance(weight, int | float) and not isinstance(weight, bool)
+        for weight in weights.values()
+    )
+    if not is_right:
+        raise ValueError(f"{wanted}, got {given!r}")
+    return {kind: float(weight) for kind, weight in weights.items()}
+
+
+def setting_of(caller: str, name: str, text: str) -> Any:
+    """Return what a setting is when it is given as text. Raises ValueError, naming it."""
+    known = {setting.name: setting.default for setting in fields(Options)}
+    if name not in known:
+        there = ", ".join(sorted(known))
+        raise ValueError(f"{caller}: there is no argument {name!r}; it may be {there}")
+    if name == "type_weights":
+        return weights_of(caller, text)
+    kind = float if name == "mmr" else type(known[name])
+    if kind not in (int, float):
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{caller}: argument {name!r} must be {what}, got {text!r}") from None
 
 
 def _one_of(caller: str, name: str, given: str, allowed: Sequence[str]) -> None:

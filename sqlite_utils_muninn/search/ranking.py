@@ -1,14 +1,12 @@
-"""Seeds out of scores, and the order of what the walk reached."""
+"""The order of what the walk reached, or of the candidates alone, as far as it qualifies."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import fusion
 from .diversity import CONSIDERED
 from .filters import qualifying
 from .network import places_of
@@ -21,10 +19,10 @@ if TYPE_CHECKING:
 
     from .binding import Nodes
     from .filters import Filter
-    from .network import Loaded, Network
+    from .network import Network
     from .options import Options
     from .pool import Candidate, Place, Pool
-    from .vocabulary import Vocabulary
+    from .seeds import Scores, Seeds
     from .walk import Field, Origin
 
 FIRST_LOOK = 4
@@ -32,27 +30,6 @@ FIRST_LOOK = 4
 
 MOST_EXACT = 1000
 """Nodes of a graph whose betweenness is computed from all of them, not from a sample."""
-
-
-class Scores(NamedTuple):
-    """Scores of the pool's candidates, in their order; NaN: not looked at."""
-
-    fused: np.ndarray
-    relevance: np.ndarray
-    reranked: np.ndarray
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Candidates as nodes of a network."""
-
-    nodes: np.ndarray
-    start: np.ndarray
-    """Their weights; sum to 1."""
-    rank: np.ndarray
-    """Place of each by weight, 1 is the first."""
-    candidates: list[Candidate]
-    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -81,88 +58,6 @@ class Ranked:
     weights: np.ndarray | None = None
     seeds: Seeds | None = None
     reasons: list[Origin] = field(default_factory=list)
-
-
-def by_name(query: str, network: Network, vocabulary: Vocabulary, pool: Pool) -> int:
-    """Put the nodes into the pool that the query names; return how many."""
-    found = 0
-    for name in network.names.find(query):
-        telling = vocabulary.telling(name.words)
-        telling = name.telling if telling is None else telling
-        if telling > 0:
-            for place in places_of(network, np.array(name.nodes, np.int64)):
-                candidate = pool.at(place)
-                candidate.named = telling / math.sqrt(len(name.nodes))
-                candidate.called = name.said
-            found += len(name.nodes)
-    return found
-
-
-def numbers_of(loaded: Network, nodes: Sequence[Nodes], pool: Pool) -> np.ndarray:
-    """Return the node of each candidate, -1 where it is none."""
-    numbers = np.full(len(pool), -1, np.int64)
-    places = list(pool.found)
-    for table in nodes:
-        own = [n for n, place in enumerate(places) if place[0] == table.number]
-        numbers[own] = loaded.tables[table.number].find([places[n][1] for n in own])
-    return numbers
-
-
-def neighbours(loaded: Loaded, nodes: Sequence[Nodes], pool: Pool, work: Work) -> np.ndarray:
-    """Return how many neighbours each candidate has, along edges that are followed."""
-    numbers = numbers_of(loaded.network, nodes, pool)
-    degrees = loaded.network.degrees(loaded.weights, np.maximum(numbers, 0), work)
-    found: np.ndarray = np.where(numbers >= 0, degrees, 0)
-    return found
-
-
-def seeds(
-    loaded: Network,
-    nodes: Sequence[Nodes],
-    pool: Pool,
-    scores: Scores,
-    options: Options,
-    work: Work,
-) -> Seeds:
-    """Return the pool as seeds: its scores sharpened."""
-    numbers = numbers_of(loaded, nodes, pool)
-    weights = fusion.sharpen(scores.relevance, options.sharpness)
-    if options.specificity:
-        weights = weights * specificity(loaded, nodes, numbers, work) ** options.specificity
-    kept = np.flatnonzero(numbers >= 0)
-    start = weights[kept] if weights[kept].any() else np.ones(len(kept))
-    start = start / max(start.sum(), 1e-300)
-    rank = np.empty(len(kept), np.int64)
-    rank[np.argsort(-start, kind="stable")] = np.arange(1, len(kept) + 1)
-    candidates = list(pool.found.values())
-    return Seeds(
-        numbers[kept],
-        start,
-        rank,
-        [candidates[n] for n in kept],
-        Scores(*(column[kept] for column in scores)),
-    )
-
-
-def specificity(
-    loaded: Network, nodes: Sequence[Nodes], numbers: np.ndarray, work: Work
-) -> np.ndarray:
-    """Return 1 / number of documents with an edge to it for entities, 1 for all others.
-
-    Node specificity of HippoRAG, arXiv 2405.14831.
-    """
-    found = np.ones(len(numbers))
-    entities = {table.number for table in nodes if table.is_entity}
-    if not entities:
-        return found
-    ways = loaded.ways(work)
-    tables = loaded.table_of(numbers)
-    for n in np.flatnonzero((numbers >= 0) & np.isin(tables, list(entities))):
-        node = int(numbers[n])
-        others = np.unique(ways.targets[ways.offsets[node] : ways.offsets[node + 1]])
-        documents = ~np.isin(loaded.table_of(others), list(entities))
-        found[n] = 1 / max(int(documents.sum()), 1)
-    return found
 
 
 @dataclass(frozen=True)

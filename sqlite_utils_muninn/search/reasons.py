@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .binding import Bound
     from .network import Network
     from .pool import Candidate, Place
-    from .ranking import Item, Ranked, Seeds
+    from .ranking import Item, Ranked
+    from .seeds import Seeds
     from .texts import Said
     from .walk import Origin
 

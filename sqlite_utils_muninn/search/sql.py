@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import Parameter, Rows, TableFunction
 
-from .options import FUSIONS, RANK_BY, Options, options_of
+from .options import FUSIONS, RANK_BY, Options, options_of, weights_of
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database, Declaration
@@ -88,6 +88,12 @@ _PARAMETERS = (
     Parameter("query_vector", None, kind="blob", help="The query's vector, spares embedding it."),
     Parameter("explain", 0, kind="boolean", help="1: fills the column `explanation`."),
     Parameter("schema", "main", kind="text", help="The attached database to search."),
+    Parameter(
+        "specificity",
+        _DEFAULT.specificity,
+        kind="real",
+        help="Power of the number of documents with an entity that its seed is divided by.",
+    ),
 )
 _OF_REQUEST = ("query", "model", "reranker", "edge_table", "graph", "query_vector", "schema")
 
@@ -116,7 +122,7 @@ def _rows(db: Database, host: Host, given: dict[str, Any]) -> Rows:
 
     explain = given.pop("explain")
     request = {name: given.pop(name) for name in _OF_REQUEST}
-    given["type_weights"] = _weights(given["type_weights"])
+    given["type_weights"] = weights_of(NAME, given["type_weights"])
     answer = Search(db, host, Request(**request, options=options_of(given)), NAME).answer()
     rows = [_cells(row) for row in answer.rows]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in _COLUMNS[:-1]]
@@ -154,20 +160,3 @@ def _told(answer: Answer) -> str:
 
 def _as_json(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else str(value)
-
-
-def _weights(given: str | None) -> dict[str, float] | None:
-    if given is None:
-        return None
-    wanted = f"{NAME}: argument 'type_weights' must be a JSON object of edge types and weights"
-    try:
-        weights = json.loads(given)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{wanted}, it is not JSON: {error}") from None
-    is_right = isinstance(weights, dict) and all(
-        isinstance(weight, int | float) and not isinstance(weight, bool)
-        for weight in weights.values()
-    )
-    if not is_right:
-        raise ValueError(f"{wanted}, got {given!r}")
-    return {kind: float(weight) for kind, weight in weights.items()}

@@ -13,6 +13,7 @@ class Index:
     nodes: int
     linked: int
     dead: int
+    twins: int
     memory: int
 
     def __init__(

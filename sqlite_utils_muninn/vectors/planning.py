@@ -12,6 +12,7 @@ from .embedder import Embedder, Fingerprint, Models, again, fingerprint_of, reme
 from .options import TEXT, Cutting
 from .own_texts import OwnPlan, compare
 from .pending import Watch
+from .shadow import ShadowTables
 from .source import Source, describe
 from .tables import VectorTable, declared_tables, text_tables, vector_tables
 
@@ -77,11 +78,14 @@ def plan(conn: Any, wish: Wish, models: Models) -> Plan | OwnPlan:
     db = attach(getattr(conn, "conn", conn))
     own = _own_table(db, wish)
     if own is not None:
+        _check(db, own)
         return _plan_own(db, wish, own, models)
     wish = _completed(db, wish)
     source = describe(db.execute, wish.schema, wish.table, wish.columns)
     name = wish.name or default_name(source.table)
     there = _existing(db, wish, name)
+    if there is not None:
+        _check(db, there)
     wanted, model = _model(db, wish, there, models)
     mark = Fingerprint.of(model, wanted, wish.dimensions)
     made = Plan(db, source, name, Embedder(model, mark, models.host, db.check), there is None)
@@ -174,6 +178,11 @@ def _existing(db: Database, wish: Wish, name: str) -> VectorTable | None:
     if taken:
         raise ValueError(f"there is a table {name!r} already, which holds no vectors: use --name")
     return None
+
+
+def _check(db: Database, table: VectorTable) -> None:
+    """Raise SQLError where another version of this program made a table."""
+    ShadowTables(db, table.schema, table.name, table.kind).check_origin()
 
 
 def _difference(there: VectorTable, source: Source, mark: Fingerprint) -> str | None:

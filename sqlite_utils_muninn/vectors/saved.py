@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .index import Index
     from .options import GraphOptions
 
-MAGIC = b"muninn\0\2"
+MAGIC = b"muninn\0\3"
 PAGE = 1 << 20
 _SUM = struct.Struct("<Q")
 _NAMED = 5  # ids in a message

@@ -69,6 +69,7 @@ def state(conn: Any, table: VectorTable, sample: int = 0) -> State:
     """
     db = attach(getattr(conn, "conn", conn))
     storage = Storage(db, table.schema, table.name, table.kind, table.dimensions)
+    storage.check_origin()
     vectors = storage.db.execute(f"SELECT count(*) FROM {storage.name('nodes')}")[0][0]
     try:
         difference, is_searched = waiting(db, table), True

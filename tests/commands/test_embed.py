@@ -164,6 +164,19 @@ def test_tables_with_other_keys_are_embedded_with_a_warning(
     assert embedded(sql, "people_vectors") == 2
 
 
+@pytest.mark.parametrize("words", [("embed", "{}", "articles"), ("muninn", "index", "{}")])
+def test_a_table_of_another_version_is_called_so(
+    run: Any, news: Path, sql: Any, words: tuple[str, ...]
+) -> None:
+    """The fault: "no such table: main.articles_vectors_rows"."""
+    run("embed", news, "articles", "body", "-m", "tiny")
+    sql("ALTER TABLE articles_vectors_rows RENAME TO articles_vectors_as_it_was")
+    sql("UPDATE articles_vectors_config SET value = '2' WHERE key = 'format'")
+    result = run(*(word.format(news) for word in words))
+    assert result.exit_code == 1
+    assert "'articles_vectors' was made by another version of this program" in result.output
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(
     run: Any, news: Path, sql: Any, installed: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from sqlite_utils_muninn import connect
 from sqlite_utils_muninn.search import graphs
+from sqlite_utils_muninn.search.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,3 +192,30 @@ def test_a_wrong_definition_writes_nothing(cli: Callable[..., Any], path: Path) 
         assert words in result.stderr
     names = connect(path).execute("SELECT name FROM sqlite_master").fetchall()
     assert ("_muninn_graphs",) not in names
+
+
+def test_every_setting_can_be_given(cli: Callable[..., Any], path: Path) -> None:
+    """The fault: SQL, Python and the page had settings that the command line could not reach."""
+    given = {setting.name: setting.default for setting in fields(Options)}
+    given |= {"top_k": 2, "mmr": 0.5, "type_weights": '{"mitigates": 2}', "where": "id > 0"}
+    options = [part for pair in given.items() if pair[1] is not None for part in ("-o", *pair)]
+    result = cli("search", path, QUERY, *options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("seed rank") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("beauty", 1, "search: there is no argument 'beauty'; it may be alpha, candidates, "),
+        ("alpha", "x", "search: argument 'alpha' must be a number, got 'x'"),
+        ("hub_cap", "1.5", "search: argument 'hub_cap' must be a whole number, got '1.5'"),
+        ("mmr", "7", "search: argument 'mmr' must be from 0 to 1, got 7.0"),
+        ("type_weights", "[1]", "must be a JSON object of edge types and weights, got '[1]'"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    cli: Callable[..., Any], path: Path, name: str, value: Any, said: str
+) -> None:
+    result = cli("search", path, QUERY, "-o", name, value)
+    assert (result.exit_code, said in result.stderr) == (1, True), result.stderr

@@ -42,6 +42,34 @@ def test_commands_say_what_to_install(python: Any, embedded: Path) -> None:
     assert (done.returncode, done.stderr) == (1, f"Error: {INSTALL}\n"), done.stdout
 
 
+@pytest.mark.parametrize(
+    "command", [("bench", "tiny"), ("verify", "tiny"), ("compare", "tiny", "other")]
+)
+def test_commands_of_models_say_what_to_install(python: Any, command: tuple[str, ...]) -> None:
+    """The fault: a traceback, since the error is one of an import now."""
+    done = python("from sqlite_utils.cli import cli; cli()", "muninn", "models", *command)
+    assert done.returncode == 1
+    assert INSTALL in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_setting_that_cannot_be_is_one_sentence(
+    python: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: a traceback, since the setting was read by an import."""
+    monkeypatch.setenv("MUNINN_ENCODER", "fast")
+    done = python("from sqlite_utils.cli import cli; cli()", "muninn", "models", "bench", "tiny")
+    said = "Error: MUNINN_ENCODER must be one of auto, int8, llama.cpp, got 'fast'\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_the_page_of_a_model_says_what_to_install(python: Any, embedded: Path) -> None:
+    get = ("serve", embedded, "--get", "/-/muninn/models/tiny.json?text=bread")
+    done = python("from datasette.cli import cli; cli()", *get)
+    assert INSTALL in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 def test_a_search_goes_by_words_and_says_what_to_install(python: Any, embedded: Path) -> None:
     arguments = ("similar", embedded, "articles", "body number 77", "-n", "1")
     done = python("from sqlite_utils.cli import cli; cli()", *arguments)

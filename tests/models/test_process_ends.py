@@ -152,6 +152,7 @@ def test_ctrl_c_stops_a_bulk_job(minilm_path: Path, models_directory: Path) -> N
 
 def test_the_whole_of_llama_cpp_python_can_be_imported_later() -> None:
     """Only its bindings are loaded for an embedding; nobody else may get half a package."""
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     program = (
         "import sys\n"
         "from sqlite_utils_muninn.models.llama import library\n"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sqlite_utils_muninn import search
-from sqlite_utils_muninn.search import define, propose
+from sqlite_utils_muninn import Host, search
+from sqlite_utils_muninn.search import define, propose, sql
+from sqlite_utils_muninn.search.options import Options
 
 from .conftest import ATTACK
 
@@ -191,3 +192,9 @@ def test_a_statement_that_writes_sees_its_own_rows(attack: Any) -> None:
         (QUERY,),
     )
     assert len(search(attack, QUERY).rows) == 2
+
+
+def test_every_setting_of_the_engine_is_an_argument(conn: Any) -> None:
+    """The fault: `specificity` was one of Python and of the page alone."""
+    (declared,) = sql.surface(Host(threads=1))
+    assert {setting.name for setting in fields(Options)} <= {p.name for p in declared.parameters}

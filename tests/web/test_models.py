@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -202,3 +203,20 @@ async def test_pages_can_be_read_by_ear(datasette: Any) -> None:
         assert page.headings[0] == 1
         assert page.headings.count(1) == 1
         assert page.tables == page.captions
+
+
+async def test_numbers_have_names_where_there_are_no_columns(datasette: Any) -> None:
+    """The fault: on a phone, where Datasette lays each row out as a card, 384 stood for itself."""
+    page = (await datasette().client.get(LIST)).text
+    heads = set(re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', page))
+    cells = re.findall(r"<td[^>]*>", page)
+    assert cells
+    names = [re.search(r'data-label="([^"]+)"', cell) for cell in cells]
+    assert {name and name[1] for name in names} == heads - {"Name"}
+
+
+async def test_the_page_of_a_model_says_nothing_twice(datasette: Any) -> None:
+    """The fault: what a file's header says stood there again, sizes in bytes without commas."""
+    page = (await datasette().client.get(TINY)).text
+    names = [name.casefold() for name in re.findall(r"<dt>([^<]+)</dt>", page)]
+    assert sorted(names) == sorted(set(names))

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
+    from typing_extensions import Unpack
 
     from sqlite_utils_muninn.settings import Host
+
+
+class How(TypedDict, total=False):
+    """How texts are embedded; what is left out is None."""
+
+    role: str | None
+    """'query' or 'document': which prefix of the model's card comes before each text."""
+    dimensions: int | None
+    """Length that vectors are cut to; None: the model's own."""
+    check: Callable[[], None] | None
+    """Called every few milliseconds; what it raises ends the work."""
+    threads: int | None
+    """Cores that may be used; None: as many as there are."""
 
 
 class TextModel(Protocol):
@@ -54,15 +68,7 @@ class TextModel(Protocol):
     @property
     def is_reranker(self) -> bool: ...
 
-    def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        role: str | None = None,
-        dimensions: int | None = None,
-        check: Callable[[], None] | None = None,
-        threads: int | None = None,
-    ) -> np.ndarray:
+    def embed(self, texts: Sequence[str], **how: Unpack[How]) -> np.ndarray:
         """Return vectors of length 1, float32 (texts, dimensions), in the order of the texts."""
 
     def embed_report(

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import httpx2
+    from typing_extensions import Unpack
 
+    from .backend import How
     from .servers import Endpoint
 
 BATCH = 64  # texts of one request
@@ -89,7 +91,7 @@ class RemoteModel:
         """Length of a vector: the server is asked once."""
         return int(request(self.endpoint, ["dimensions"], _nothing).shape[1])
 
-    def embed(self, texts: Sequence[str], **how: Any) -> np.ndarray:
+    def embed(self, texts: Sequence[str], **how: Unpack[How]) -> np.ndarray:
         """Return the vectors of texts; arguments as of `embed_report`."""
         return self.embed_report(texts, **how).vectors
 

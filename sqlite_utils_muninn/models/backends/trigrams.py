@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
+    from typing_extensions import Unpack
 
     from sqlite_utils_muninn.settings import Host
 
     from ..model import Embedded
-    from .backend import Backend, TextModel
+    from .backend import Backend, How, TextModel
 
 NAME = "trigrams"
 
@@ -49,17 +50,9 @@ class TrigramModel:
     is_loaded: bool = True
     is_reranker: bool = False
 
-    def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        role: str | None = None,
-        dimensions: int | None = None,
-        check: Callable[[], None] | None = None,
-        threads: int | None = None,
-    ) -> np.ndarray:
+    def embed(self, texts: Sequence[str], **how: Unpack[How]) -> np.ndarray:
         """Return the vectors of texts; zeros for a text without letters and digits."""
-        return self.embed_report(texts, role=role, dimensions=dimensions, check=check).vectors
+        return self.embed_report(texts, **how).vectors
 
     def embed_report(
         self,

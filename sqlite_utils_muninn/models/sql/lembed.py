@@ -92,7 +92,15 @@ def _models(host: Host) -> list[Declaration]:
         Function("lembed_model_from_file", (path,), model_from_file, safety="directonly"),
         Function("lembed_model_options", _PAIRS, model_options),
         Function("lembed_context_options", _PAIRS, context_options),
-        Module("lembed_models", LembedModels, create=connect, connect=connect, eponymous=True),
+        # A path is enough to open a file, so no trigger that a database brings may write here.
+        Module(
+            "lembed_models",
+            LembedModels,
+            create=connect,
+            connect=connect,
+            eponymous=True,
+            safety="directonly",
+        ),
     ]
 
 
@@ -168,6 +176,11 @@ class LembedModels(NamedModels):
         super().__init__(db, host)
         self.db = db
 
+    def insert(self, rowid: int | None, values: list[Any], conflict: str) -> int:
+        """Register a model; without a name, as the one for functions that are given none."""
+        name = DEFAULT if values[0] is None else values[0]
+        return super().insert(rowid, [name, *values[1:]], conflict)
+
     def model(self, values: list[Any]) -> Model:
         from ..registry import registry
 
@@ -181,9 +194,11 @@ class LembedModels(NamedModels):
             n_ctx = given.n_ctx if given and given.n_ctx else n_ctx
         if isinstance(model, Model):
             return model
+        if isinstance(model, str):
+            model = ModelFile(model)
         if not isinstance(model, ModelFile):
             raise ValueError(
-                "lembed_models: model must be the result of lembed_model_from_file(path)"
+                "lembed_models: model must be a path, or the result of lembed_model_from_file(path)"
             )
         return registry().open(model.path, self.host.models_directory, context=n_ctx)
 

@@ -216,6 +216,9 @@ int collector_finish(Collector *collector)
     }
     drop_hopeless(collector);
     qsort(collector->items, (size_t)collector->count, sizeof(Near), by_distance);
+    if (collector->count > collector->wanted) {
+        thin_out(collector);
+    }
     return 0;
 }
 

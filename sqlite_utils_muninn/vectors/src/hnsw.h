@@ -7,8 +7,9 @@
  * may belong to the nearest.
  *
  * A node is a row's coarse vector. Nodes are numbered as they come; the first `linked` ones are in
- * the graph, the others are scanned. A removed row leaves a dead node behind. What is done depends
- * on nothing but the order of the rows: the same rows make the same graph on every machine.
+ * the graph, the others are scanned. Of equal vectors one is in the lists of the graph, and the
+ * others hang on it: see twins.c. A removed row leaves a dead node behind. What is done depends on
+ * nothing but the order of the rows: the same rows make the same graph on every machine.
  *
  * Not safe for threads by itself: the Python object lets one thread in at a time.
  */
@@ -46,6 +47,7 @@ typedef struct {
     float scale;
     float shift; /* what it adds to each distance: see distance() */
     float error;
+    uint32_t print; /* of the vector, bit by bit, where a node has it: see are_same() */
 } Coarse;
 
 typedef struct {
@@ -89,6 +91,13 @@ struct Graph {
     int32_t upper_count, upper_room;
     int32_t entry;
     int entry_level;
+
+    /* Nodes that are linked, but stand in no list: see twins.c. */
+    int32_t *twins; /* the top of a node's tree of twins, or NOBODY; NULL: no node has any */
+    int32_t twin_count; /* living and dead */
+    int32_t idle_count; /* dead nodes that have no living twins; twins are not counted */
+    int32_t *elders; /* who has a vector: open addressing, by fingerprint; NULL: not made yet */
+    int64_t elder_mask;
 
     /* Work space. */
     Block visited; /* a bit for each node */
@@ -156,6 +165,13 @@ static inline float distance(const Graph *graph, const Probe *probe, int32_t nod
     return probe->coarse.shift + other->shift - factor * probe->coarse.scale * other->scale * dot;
 }
 
+static inline uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u; /* splitmix64, Steele et al. 2014 */
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
 static inline Probe probe_of(const Graph *graph, int32_t node)
 {
     Probe probe = {codes_of(graph, node), graph->coarse[node]};
@@ -192,6 +208,29 @@ int node_level(const Graph *graph, int32_t node);
 int block_make(Block *block, size_t size, size_t kept);
 void block_free(Block *block);
 
+/* twins.c */
+static inline int is_twin(const Graph *graph, int32_t node)
+{
+    return node < graph->linked && graph->ground[(int64_t)node * 2 * graph->m] < NOBODY;
+}
+
+static inline int32_t elder_of(const Graph *graph, int32_t twin)
+{
+    return -2 - graph->ground[(int64_t)twin * 2 * graph->m];
+}
+
+int32_t twins_first(const Graph *graph, int32_t elder);
+int32_t twins_next(const Graph *graph, int32_t twin);
+int twins_start(Graph *graph);
+void twins_join(Graph *graph, int32_t elder, int32_t node);
+int is_idle(const Graph *graph, int32_t node);
+void node_drop(Graph *graph, int32_t node);
+int node_keep(Graph *graph, int32_t node, const float *vector, float *work);
+int are_same(const Graph *graph, int32_t a, int32_t b);
+int elders_make(Graph *graph);
+int32_t elders_find(const Graph *graph, int32_t node);
+void elders_put(const Graph *graph, int32_t node);
+
 /* encode.c */
 Encode encoder_of(int kind, int is_avx2);
 float *encode_room(const Graph *graph);
@@ -227,6 +266,9 @@ static inline void collector_add(Collector *collector, float far, int32_t node)
 int collector_finish(Collector *collector);
 void collector_free(Collector *collector);
 
+/* equals.c */
+void thin_out(Collector *collector);
+
 /* link.c */
 int graph_link(Graph *graph, int64_t count);
 
@@ -257,7 +299,8 @@ const char *snapshot_check(Graph *graph); /* what is wrong, or NULL */
 /* restore.c */
 void restore_lose(Graph *graph, int64_t id);
 int restore_copy(Graph *graph, int64_t id, const float *vector, float *work, int32_t *next);
-int32_t restore_finish(Graph *graph);
+int32_t restore_missing(const Graph *graph);
+const char *restore_finish(Graph *graph); /* what is wrong, or NULL */
 
 /* checksum.c */
 uint64_t checksum(uint64_t state, const unsigned char *bytes, int64_t size);

@@ -102,17 +102,24 @@ static void link_node(Graph *graph, int32_t node, int level, Pool *pool)
 int graph_link(Graph *graph, int64_t count)
 {
     Pool pool;
-    if (pool_start(&pool, graph->ef_construction) < 0) {
+    if (elders_make(graph) < 0 || pool_start(&pool, graph->ef_construction) < 0) {
         return NO_MEMORY;
     }
     int result = 0;
     for (; count > 0 && graph->linked < graph->count; count--) {
         int32_t node = graph->linked;
         int level = node_level(graph, node);
-        result = make_lists(graph, node, level);
+        int32_t elder = elders_find(graph, node);
+        result = elder == NOBODY ? 0 : twins_start(graph);
+        result = result < 0 ? result : make_lists(graph, node, level);
         if (result < 0) {
             break;
         }
+        if (elder != NOBODY) {
+            twins_join(graph, elder, node);
+            continue;
+        }
+        elders_put(graph, node);
         if (graph->entry != NOBODY) {
             link_node(graph, node, level, &pool);
         }

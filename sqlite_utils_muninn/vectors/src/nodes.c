@@ -74,6 +74,12 @@ int graph_make_room(Graph *graph, int64_t count)
                    (size_t)(graph->count * graph->stride)) < 0) {
         return NO_MEMORY;
     }
+    if (graph->twins != NULL) {
+        if (grow(&graph->twins, room, sizeof(int32_t)) < 0) {
+            return NO_MEMORY;
+        }
+        memset(graph->twins + graph->room, 0xff, (size_t)(room - graph->room) * sizeof(int32_t));
+    }
     graph->room = (int32_t)room;
     return 0;
 }
@@ -98,6 +104,8 @@ void graph_end(Graph *graph)
     free(graph->upper_at);
     free(graph->upper);
     free(graph->places);
+    free(graph->twins);
+    free(graph->elders);
     block_free(&graph->codes);
     block_free(&graph->visited);
 }
@@ -105,18 +113,13 @@ void graph_end(Graph *graph)
 int64_t graph_bytes(const Graph *graph)
 {
     int64_t node = (int64_t)sizeof(Coarse) + 8 + 1 + 4 + 8 * (int64_t)graph->m + graph->stride;
+    node += graph->twins == NULL ? 0 : 4;
     return graph->room * node + (int64_t)graph->visited.size +
-           (graph->place_mask + 1) * 4 + (int64_t)graph->upper_room * graph->m * 4;
+           (graph->place_mask + 1) * 4 + (graph->elders == NULL ? 0 : (graph->elder_mask + 1) * 4) +
+           (int64_t)graph->upper_room * graph->m * 4;
 }
 
 /* ---- Ids ---- */
-
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u; /* splitmix64, Steele et al. 2014 */
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 /* Soon it is asked where this id is. */
 void places_look(const Graph *graph, int64_t id)

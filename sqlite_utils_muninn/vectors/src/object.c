@@ -110,12 +110,14 @@ static void index_dealloc(PyObject *self)
 COUNT(get_nodes, graph->count)
 COUNT(get_linked, graph->linked)
 COUNT(get_dead, graph->dead_count)
+COUNT(get_twins, graph->twin_count)
 COUNT(get_memory, graph_bytes(graph))
 
 static PyGetSetDef index_getset[] = {
     {"nodes", get_nodes, NULL, "Rows, dead ones too.", NULL},
     {"linked", get_linked, NULL, "How many of them are in the graph.", NULL},
     {"dead", get_dead, NULL, "How many of them are dead.", NULL},
+    {"twins", get_twins, NULL, "How many of those in the graph stand in no list.", NULL},
     {"memory", get_memory, NULL, "Bytes of it.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

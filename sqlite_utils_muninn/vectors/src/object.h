@@ -14,8 +14,9 @@ typedef struct {
     int ready;
 } Index;
 
-/* A snapshot is written into an index, then its copies are filled in. */
-enum { WRITTEN, READY, FILLED };
+/* A snapshot is written into an index, then its copies are filled in. BROKEN: they were not those
+ * that it was made of. */
+enum { WRITTEN, READY, FILLED, BROKEN };
 
 /* object.c: lets a thread in, or gives 0 with an exception set. */
 int enter(Index *index, int ready);

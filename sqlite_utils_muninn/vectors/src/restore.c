@@ -26,8 +26,7 @@ int restore_copy(Graph *graph, int64_t id, const float *vector, float *work, int
     if (node >= graph->count || graph->ids[node] != id || graph->states[node] != WAITING) {
         node = node_in(graph, id, WAITING);
     }
-    if (node == NOBODY || !encode(graph, vector, graph->codes.bytes + node * graph->stride,
-                                  &graph->coarse[node], work)) {
+    if (node == NOBODY || !node_keep(graph, node, vector, work)) {
         return 0;
     }
     graph->states[node] = ALIVE;
@@ -73,10 +72,12 @@ static int32_t fill_lost(Graph *graph, int pass)
         if (graph->states[node] != LOST) {
             continue;
         }
-        int32_t from = node < graph->linked ? neighbour_of(graph, node, pass == 0) : NOBODY;
+        int is_out = node >= graph->linked || is_twin(graph, node);
+        int32_t from = is_out ? NOBODY : neighbour_of(graph, node, pass == 0);
         if (from != NOBODY) {
             take_copy(graph, node, from);
-        } else if (pass == PASSES || node >= graph->linked) {
+            graph->coarse[node].print = (uint32_t)mix(graph->coarse[from].print); /* no elder */
+        } else if (pass == PASSES || is_out) {
             take_nothing(graph, node);
         } else {
             left++;
@@ -87,26 +88,64 @@ static int32_t fill_lost(Graph *graph, int pass)
     return left;
 }
 
-/* Says how many vectors are missing; if none is, the graph can be used. */
-int32_t restore_finish(Graph *graph)
+/* How many vectors are missing. */
+int32_t restore_missing(const Graph *graph)
 {
-    int32_t missing = 0, left = 0;
+    int32_t missing = 0;
     for (int32_t node = 0; node < graph->count; node++) {
         missing += graph->states[node] == WAITING;
-        left += graph->states[node] == LOST;
     }
-    if (missing > 0) {
-        return missing;
+    return missing;
+}
+
+/* Hangs the living twins on their elders. One that is lost has its copy from a twin, and no other
+ * node stands in for it. */
+static const char *join_twins(Graph *graph)
+{
+    graph->twin_count = 0;
+    for (int32_t node = 0; node < graph->linked; node++) {
+        if (!is_twin(graph, node)) {
+            continue;
+        }
+        int32_t elder = elder_of(graph, node);
+        if (graph->states[node] == ALIVE && graph->states[elder] == LOST) {
+            take_copy(graph, elder, node);
+            graph->states[elder] = DEAD;
+            graph->dead_count++;
+        }
+        if (graph->states[node] == ALIVE && !are_same(graph, elder, node)) {
+            return "rows that should be equal are not";
+        }
+        if (twins_start(graph) < 0) {
+            return "no memory";
+        }
+        twins_join(graph, elder, node);
+    }
+    return NULL;
+}
+
+/* Nothing is missing: makes the graph ready. */
+const char *restore_finish(Graph *graph)
+{
+    int32_t left = 0;
+    const char *wrong = join_twins(graph);
+    if (wrong != NULL) {
+        return wrong;
+    }
+    for (int32_t node = 0; node < graph->count; node++) {
+        left += graph->states[node] == LOST;
     }
     /* A crafted graph may be a chain of lost nodes, one more of which is filled in each pass. */
     for (int pass = 0; pass <= PASSES && left > 0; pass++) {
         left = fill_lost(graph, pass);
     }
+    graph->idle_count = 0;
     for (int32_t node = 0; node < graph->count; node++) {
         if (graph->states[node] == FOUND) {
             graph->states[node] = DEAD;
             graph->dead_count++;
         }
+        graph->idle_count += is_idle(graph, node);
     }
-    return 0;
+    return NULL;
 }

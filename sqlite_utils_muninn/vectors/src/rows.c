@@ -17,10 +17,8 @@ static int add_rows(Graph *graph, const int64_t *ids, const float *vectors, Py_s
         int32_t node = graph->count;
         int64_t id;
         memcpy(&id, ids + i, sizeof(id));
-        void *codes = graph->codes.bytes + node * graph->stride;
         refused[i] = node_of(graph, id) != NOBODY ||
-                     !encode(graph, vectors + i * graph->dimensions, codes, &graph->coarse[node],
-                             work);
+                     !node_keep(graph, node, vectors + i * graph->dimensions, work);
         if (!refused[i]) {
             graph->ids[node] = id;
             graph->states[node] = ALIVE;
@@ -42,8 +40,7 @@ PyObject *index_drop(PyObject *self, PyObject *given)
     }
     int32_t node = node_of(&index->graph, id);
     if (node != NOBODY) {
-        index->graph.states[node] = DEAD;
-        index->graph.dead_count++;
+        node_drop(&index->graph, node);
     }
     return PyBool_FromLong(node != NOBODY);
 }

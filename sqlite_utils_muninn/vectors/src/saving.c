@@ -89,15 +89,21 @@ PyObject *index_snapshot_finish(PyObject *self, PyObject *unused)
 {
     Index *index = (Index *)self;
     int32_t missing;
+    const char *wrong;
     (void)unused;
     if (!enter(index, FILLED)) {
         return NULL;
     }
     WITHOUT_GIL(index);
-    missing = restore_finish(&index->graph);
+    missing = restore_missing(&index->graph);
+    wrong = missing > 0 ? NULL : restore_finish(&index->graph);
     WITH_GIL(index);
     if (missing > 0) {
         return PyErr_Format(PyExc_ValueError, "it knows %d rows that have no vector", (int)missing);
+    }
+    if (wrong != NULL) {
+        index->ready = BROKEN;
+        return PyErr_Format(PyExc_ValueError, "%s", wrong);
     }
     index->ready = READY;
     Py_RETURN_NONE;

@@ -142,13 +142,27 @@ int32_t descend(const Graph *graph, const Probe *probe, int level)
     return node;
 }
 
+/* Equal vectors are equally far: those with the lowest ids are enough. */
+static void collect_twins(const Graph *graph, float far, int32_t elder, Collector *collector)
+{
+    int32_t twin = twins_first(graph, elder);
+    for (int64_t left = collector->wanted; left > 0 && twin != NOBODY;) {
+        if (graph->states[twin] == ALIVE) {
+            collector_add(collector, far, twin);
+            left--;
+        }
+        twin = far > collector->limit ? NOBODY : twins_next(graph, twin);
+    }
+}
+
 int collect_from_graph(const Graph *graph, const Probe *probe, int64_t ef, Collector *collector)
 {
     Pool pool;
-    if (graph->linked == 0) {
+    int64_t most = graph->linked - graph->twin_count;
+    if (most == 0) {
         return 0;
     }
-    ef = ef < 1 ? 1 : ef > graph->linked ? graph->linked : ef;
+    ef = ef < 1 ? 1 : ef > most ? most : ef;
     if (pool_start(&pool, ef) < 0) {
         return NO_MEMORY;
     }
@@ -159,6 +173,9 @@ int collect_from_graph(const Graph *graph, const Probe *probe, int64_t ef, Colle
         int32_t node = (int32_t)(pool.items[i].node & ~SEEN);
         if (graph->states[node] == ALIVE) {
             collector_add(collector, pool.items[i].far, node);
+        }
+        if (graph->twin_count > 0) {
+            collect_twins(graph, pool.items[i].far, node, collector);
         }
     }
     free(pool.items);

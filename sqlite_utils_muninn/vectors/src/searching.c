@@ -29,21 +29,22 @@ static int start(Collector *collector, const Graph *graph, const Search *search,
     return collector->failed ? NO_MEMORY : 0;
 }
 
-/* Candidates by the graph. Dead nodes take places in sight; where too few are found that live, one
+/* Candidates by the graph. Idle nodes take places in sight; where too few are found that live, one
  * looks farther. */
 static int search_graph(const Graph *graph, const Search *search, const Probe *probe,
                         int64_t passed, Collector *collector)
 {
-    int64_t living = graph->count - graph->dead_count, least = living - passed;
+    int64_t least = graph->count - graph->dead_count - passed;
+    int64_t there = graph->count - graph->twin_count, busy = there - graph->idle_count;
     int64_t sight = search->ef > search->wanted ? search->ef : search->wanted;
-    sight = sight < graph->count ? sight : graph->count;
-    sight = sight * graph->count / (living > 1 ? living : 1);
+    sight = sight < there ? sight : there;
+    sight = sight * there / (busy > 1 ? busy : 1);
     least = least < search->wanted ? least : search->wanted;
     for (;; sight *= 2) {
         int result = collect_from_graph(graph, probe, sight, collector);
         collect_from_scan(graph, probe, graph->linked, collector);
         result = result < 0 ? result : collector_finish(collector);
-        if (result < 0 || collector->count >= least || sight >= graph->linked) {
+        if (result < 0 || collector->count >= least || sight >= graph->linked - graph->twin_count) {
             return result;
         }
         collector_free(collector);
@@ -88,7 +89,7 @@ static PyObject *search_with(Index *index, const Search *search, void *codes, fl
 {
     Graph *graph = &index->graph;
     Collector collector;
-    Probe probe = {codes, {0, 0, 0}};
+    Probe probe = {codes, {0, 0, 0, 0}};
     int result = 0, fits;
     memset(&collector, 0, sizeof(collector));
     WITHOUT_GIL(index);

@@ -131,10 +131,6 @@ int snapshot_start(Graph *graph, const Outline *claim)
         int level = node_level(graph, node);
         graph->upper_at[node] = level > 0 ? (int32_t)at : NOBODY;
         at += level;
-        if (node == 0 || level > graph->entry_level) {
-            graph->entry = node;
-            graph->entry_level = level;
-        }
     }
     graph->upper_count = graph->upper_room = (int32_t)lists;
     graph->count = (int32_t)claim->count;
@@ -152,7 +148,7 @@ static int is_list(const Graph *graph, const int32_t *list, int most, int level)
 {
     int i = 0;
     for (; i < most && list[i] != NOBODY; i++) {
-        if (list[i] < 0 || list[i] >= graph->linked) {
+        if (list[i] < 0 || list[i] >= graph->linked || is_twin(graph, list[i])) {
             return 0;
         }
         if (level > 0 && (graph->upper_at[list[i]] == NOBODY ||
@@ -168,11 +164,29 @@ static int is_list(const Graph *graph, const int32_t *list, int most, int level)
     return 1;
 }
 
-static int are_lists(const Graph *graph)
+/* A twin that hangs on a node with lists. Its place in the tree is made anew, whatever it was. */
+static int is_whole_twin(Graph *graph, int32_t node)
+{
+    int most;
+    int32_t elder = elder_of(graph, node), *list = neighbours(graph, node, 0, &most);
+    if (elder < 0 || elder >= graph->linked || is_twin(graph, elder)) {
+        return 0;
+    }
+    for (int i = 1; i < most; i++) {
+        list[i] = NOBODY;
+    }
+    return 1;
+}
+
+static int are_lists(Graph *graph)
 {
     for (int32_t node = 0; node < graph->linked; node++) {
         int top = graph->upper_at[node] == NOBODY ? 0 : node_level(graph, node);
-        for (int level = 0; level <= top; level++) {
+        int lowest = is_twin(graph, node) ? 1 : 0;
+        if (lowest > 0 && !is_whole_twin(graph, node)) {
+            return 0;
+        }
+        for (int level = lowest; level <= top; level++) {
             int most;
             const int32_t *list = neighbours(graph, node, level, &most);
             if (!is_list(graph, list, most, level)) {
@@ -199,6 +213,18 @@ static int is_copy(const Graph *graph, int32_t node)
         }
     }
     return 1;
+}
+
+/* The first one of those that are on the highest level. */
+static void find_entry(Graph *graph)
+{
+    for (int32_t node = 0; node < graph->linked; node++) {
+        int level = graph->upper_at[node] == NOBODY ? 0 : node_level(graph, node);
+        if (!is_twin(graph, node) && (graph->entry == NOBODY || level > graph->entry_level)) {
+            graph->entry = node;
+            graph->entry_level = level;
+        }
+    }
 }
 
 /* As many are dead as were said to be, and their copies are numbers. */
@@ -244,6 +270,7 @@ const char *snapshot_check(Graph *graph)
     if (!are_lists(graph)) {
         return "a neighbour is not in the graph";
     }
+    find_entry(graph);
     graph->count = 0; /* no place is taken yet */
     int made = places_make(graph, count);
     graph->count = count;

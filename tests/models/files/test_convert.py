@@ -24,6 +24,8 @@ from sqlite_utils_muninn.models.registry import Registry
 gguf = pytest.importorskip("gguf", reason="the extra 'convert' is not installed")
 
 MINILM = catalogue().find("MiniLM")
+pytestmark = pytest.mark.timeout(900)  # a registry may be slow with the weights' 80 MB
+
 REFERENCE = Path(os.environ.get("MUNINN_TEST_MODELS", "")) / "all-MiniLM-L6-v2.f16.gguf"
 
 
