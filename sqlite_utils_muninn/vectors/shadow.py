@@ -74,16 +74,16 @@ class ShadowTables:
         """The id if it has been read, without a look at the file."""
         return self._id
 
-    def check_maker(self) -> None:
+    def check_origin(self) -> None:
         """Raise SQLError where another program, or version of this one, made the tables."""
         if not self._is_known:
             # Only ours have it. Where it is lost, others are known by a config that can be read.
             if not self.db.has_table(self.schema, f"{self.table}_rows"):
                 columns = {column.name for column in self.columns_of("config")}
-                self._check_maker(self.config() if {"key", "value"} <= columns else {})
+                self._check_origin(self.config() if {"key", "value"} <= columns else {})
             self._is_known = True
 
-    def _check_maker(self, config: Mapping[str, Any]) -> None:
+    def _check_origin(self, config: Mapping[str, Any]) -> None:
         if "id" not in config and config.keys() >= OF_SQLITE_MUNINN:
             name = shlex.quote(self.table)
             raise SQLError(
@@ -100,7 +100,7 @@ class ShadowTables:
 
     def check_config(self, config: Mapping[str, Any]) -> str:
         """Return the id. Raises SQLError where this version of the program did not write that."""
-        self._check_maker(config)
+        self._check_origin(config)
         id_ = config.get("id")
         if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{16}", id_):
             raise self.damaged(f"{self.table}_config has no valid id")

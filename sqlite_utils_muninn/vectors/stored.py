@@ -82,7 +82,7 @@ class StoredTable(MendableTable):
     @in_plain_words
     def filter(self, query: Query) -> Rows | Iterator[Rows]:
         """Answer a statement."""
-        self.storage.check_maker()
+        self.storage.check_origin()
         if query.plan.endswith(" match"):
             if "rowid =" in query.constraints and "k =" not in query.constraints:
                 return self._look_up(query)
@@ -307,7 +307,7 @@ class StoredTable(MendableTable):
 
     def begin(self) -> None:
         """The first write of a transaction, before it is done."""
-        self.storage.check_maker()
+        self.storage.check_origin()
         key = self._key()
         if key:
             transactions(self.db).setdefault(key, Transaction(wrote=False))
@@ -334,7 +334,7 @@ class StoredTable(MendableTable):
 
     def rename(self, new_name: str) -> None:
         """ALTER TABLE ... RENAME TO."""
-        self.storage.check_maker()
+        self.storage.check_origin()
         self.storage.rename(new_name, self.parts.suffixes)
 
     def destroy(self) -> None:
