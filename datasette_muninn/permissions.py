@@ -12,7 +12,7 @@ from datasette.permissions import Action, PermissionSQL
 from datasette.resources import TableResource
 
 from sqlite_utils_muninn.search.stored import TABLE as GRAPHS
-from sqlite_utils_muninn.vectors.derived import derived_tables
+from sqlite_utils_muninn.vectors.storage.derived import derived_tables
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

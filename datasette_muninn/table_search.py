@@ -9,7 +9,7 @@ from datasette.utils import path_from_row_pks
 
 from sqlite_utils_muninn.bridge import quote
 from sqlite_utils_muninn.vectors.nearest import fingerprint_of, nearest, query_vector
-from sqlite_utils_muninn.vectors.tables import vector_tables
+from sqlite_utils_muninn.vectors.storage.schema import vector_tables
 
 from .connections import one_snapshot
 from .inference import inference_of
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from datasette.app import Datasette
     from datasette.database import Database
 
-    from sqlite_utils_muninn.vectors.embedder import Fingerprint
-    from sqlite_utils_muninn.vectors.similar import Match
-    from sqlite_utils_muninn.vectors.tables import VectorTable
+    from sqlite_utils_muninn.vectors.match import Match
+    from sqlite_utils_muninn.vectors.storage.schema import VectorTable
+    from sqlite_utils_muninn.vectors.texts.embedder import Fingerprint
 
 LONGEST_TITLE = 200  # Datasette takes the only text column for a label, however long
 

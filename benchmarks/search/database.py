@@ -99,8 +99,8 @@ def write(task: Task, path: Path) -> None:
 
 def embed(conn: sqlite3.Connection) -> None:
     """Embed the rows that have no vector."""
-    from sqlite_utils_muninn.vectors.embed import Wish, plan, run
-    from sqlite_utils_muninn.vectors.embedder import Models as Known
+    from sqlite_utils_muninn.vectors.texts.embed import Wish, plan, run
+    from sqlite_utils_muninn.vectors.texts.embedder import Models as Known
 
     host = conn_host(conn)
     made = plan(conn, Wish("nodes", COLUMNS, "embedding"), Known(host))

@@ -24,7 +24,7 @@ from sqlite_utils_muninn.search import search
 from sqlite_utils_muninn.search.answer import Stage
 from sqlite_utils_muninn.search.binding import find_table
 from sqlite_utils_muninn.vectors.nearest import fingerprint_of, query_vector
-from sqlite_utils_muninn.vectors.tables import vector_tables
+from sqlite_utils_muninn.vectors.storage.schema import vector_tables
 
 from ..connections import one_snapshot
 from ..drawing.drawn import draw
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.search.declared import KnowledgeGraph
     from sqlite_utils_muninn.search.reranking import Reranker
     from sqlite_utils_muninn.settings import Host
-    from sqlite_utils_muninn.vectors.embedder import Fingerprint
+    from sqlite_utils_muninn.vectors.texts.embedder import Fingerprint
 
     from ..drawing.drawn import Drawn
     from ..parameters import Asked

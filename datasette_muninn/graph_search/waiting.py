@@ -12,7 +12,7 @@ from datasette.utils import sqlite_timelimit
 from datasette.utils.sqlite import sqlite3
 
 from sqlite_utils_muninn.bridge import SQLError, attach
-from sqlite_utils_muninn.vectors.tables import vector_tables
+from sqlite_utils_muninn.vectors.storage.schema import vector_tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection

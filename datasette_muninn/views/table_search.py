@@ -20,7 +20,7 @@ from .json_answers import json_answer, json_error
 if TYPE_CHECKING:
     from datasette.app import Datasette
 
-    from sqlite_utils_muninn.vectors.tables import VectorTable
+    from sqlite_utils_muninn.vectors.storage.schema import VectorTable
 
 
 @dataclass

@@ -15,7 +15,7 @@ from .database import host_for, open_database, plain_errors
 from .progress import Bar, rows
 
 if TYPE_CHECKING:
-    from sqlite_utils_muninn.vectors.embed import OwnPlan, Plan, Progress
+    from sqlite_utils_muninn.vectors.texts.embed import OwnPlan, Plan, Progress
 
 
 @click.command()
@@ -69,8 +69,8 @@ def embed(
     \b
         sqlite-utils embed news.db articles title body
     """
-    from sqlite_utils_muninn.vectors.embed import Wish, plan, run
-    from sqlite_utils_muninn.vectors.embedder import Models
+    from sqlite_utils_muninn.vectors.texts.embed import Wish, plan, run
+    from sqlite_utils_muninn.vectors.texts.embedder import Models
 
     wish = Wish(table=table, columns=columns, model=model, **wishes)
     with plain_errors(), closing(open_database(path, model)) as conn:

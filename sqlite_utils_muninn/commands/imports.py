@@ -138,9 +138,9 @@ def from_llm(
     \b
         sqlite-utils muninn import llm notes.db notes "$(llm collections path)" my-notes
     """
-    from sqlite_utils_muninn.vectors.embedder import Models
     from sqlite_utils_muninn.vectors.imports.llm import collection, run
     from sqlite_utils_muninn.vectors.imports.origin import opened
+    from sqlite_utils_muninn.vectors.texts.embedder import Models
 
     with plain_errors(), opened(file) as old, _into(path, dbtable, model) as conn:
         chosen = collection(old, name)

@@ -80,7 +80,7 @@ def index(
 
 def _chosen(conn: Any, path: str, name: str | None) -> Sequence[str]:
     """The vector tables that are meant. Raises ValueError where there is none."""
-    from sqlite_utils_muninn.vectors.tables import declared_tables, vector_tables
+    from sqlite_utils_muninn.vectors.storage.schema import declared_tables, vector_tables
 
     tables = declared_tables(conn)
     if name is None:
@@ -124,7 +124,7 @@ def _state(conn: Any, name: str, sample: int) -> State:
 
     from sqlite_utils_muninn.bridge import SQLError
     from sqlite_utils_muninn.vectors.state import state
-    from sqlite_utils_muninn.vectors.tables import vector_tables
+    from sqlite_utils_muninn.vectors.storage.schema import vector_tables
 
     try:
         (table,) = (each for each in vector_tables(conn) if each.name == name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .database import plain_errors
-from .models import directory_option, open_store, try_out
+from .model_directory import directory_option, open_store, try_out
 from .progress import megabytes
 
 if TYPE_CHECKING:

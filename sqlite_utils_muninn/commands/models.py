@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import model_quality
 from .database import plain_errors
+from .model_directory import directory_option, open_store, try_out
 from .output import output_options, write_rows
 from .progress import DownloadBar, megabytes
 
@@ -22,27 +23,13 @@ if TYPE_CHECKING:
     from sqlite_utils_muninn.models.files.header import Header
     from sqlite_utils_muninn.models.files.store import InstalledModel, ModelStore
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _COLUMNS = ("name", "task", "dimensions", "context", "size", "licence", "path")
 
 
 def register(group: click.Group) -> None:
     """Hang the commands under a group, as `sqlite-utils muninn`."""
-    from . import model_quality
-
     model_quality.register(models)
     group.add_command(models)
-
-
-def directory_option(command: F) -> F:
-    """Add what names the models directory."""
-    return click.option(
-        "--models-dir",
-        "directory",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Directory of the model files (default: MUNINN_MODELS_DIR, or in the user's data)",
-    )(command)
 
 
 @click.group()
@@ -189,29 +176,6 @@ def path(name: str | None, directory: Path | None) -> None:
     with plain_errors():
         store = open_store(directory)
         click.echo(store.find(name).path if name else store.directory)
-
-
-def open_store(directory: Path | None) -> ModelStore:
-    """The models directory that is meant; what is damaged in its index is said."""
-    from sqlite_utils_muninn.models.files.store import ModelStore
-    from sqlite_utils_muninn.settings import default_models_directory
-
-    store = ModelStore((directory or default_models_directory()).expanduser().absolute())
-    list(store)  # reads the index
-    if store.damage:
-        click.echo(f"Warning: {store.damage}", err=True)
-    return store
-
-
-def try_out(path: Path) -> None:
-    """Open a new file in another process first: a corrupt one may kill the one that opens it."""
-    from sqlite_utils_muninn.models import probe
-    from sqlite_utils_muninn.models.llama import LlamaMissingError
-
-    try:
-        probe.check(path)
-    except LlamaMissingError as error:  # its header was checked all the same
-        click.echo(f"The file was not tried out: {error}", err=True)
 
 
 def _all_models(

@@ -15,7 +15,7 @@ from .output import output_options, write_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils_muninn.vectors.similar import Match
+    from sqlite_utils_muninn.vectors.match import Match
 
 
 @click.command()
@@ -73,7 +73,7 @@ def _load(conn: Any, model: str) -> None:
     from sqlite_utils_muninn.bridge import attach
     from sqlite_utils_muninn.models.backends.servers import is_served
     from sqlite_utils_muninn.settings import Host
-    from sqlite_utils_muninn.vectors.embedder import Models, remember
+    from sqlite_utils_muninn.vectors.texts.embedder import Models, remember
 
     if not is_served(model):
         db = attach(conn)
@@ -83,7 +83,7 @@ def _load(conn: Any, model: str) -> None:
 def _refuse_key(conn: Any, table: str, name: str | None) -> None:
     """Raise ValueError where only the file says which server is asked, with the user's key."""
     from sqlite_utils_muninn.models.backends.servers import takes_key
-    from sqlite_utils_muninn.vectors.tables import text_tables
+    from sqlite_utils_muninn.vectors.storage.schema import text_tables
 
     for each in text_tables(conn, table):
         if name in (None, each.name):
@@ -124,7 +124,7 @@ def _with_source(
 def _all_columns(conn: Any, table: str) -> str:
     """All columns; of a vector table its rowid, but no distance: that is the score told twice."""
     from sqlite_utils_muninn.bridge import quote
-    from sqlite_utils_muninn.vectors.tables import vector_tables
+    from sqlite_utils_muninn.vectors.storage.schema import vector_tables
 
     if table.casefold() not in {each.name.casefold() for each in vector_tables(conn)}:
         return "*"

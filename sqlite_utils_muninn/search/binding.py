@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.bridge import quote
 from sqlite_utils_muninn.graph import edge_table
-from sqlite_utils_muninn.vectors.tables import module_of, vector_tables
+from sqlite_utils_muninn.vectors.storage.schema import module_of, vector_tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from sqlite_utils_muninn.vectors.tables import VectorTable
+    from sqlite_utils_muninn.vectors.storage.schema import VectorTable
 
     from .declared import EdgeTable, KnowledgeGraph, NodeTable
 

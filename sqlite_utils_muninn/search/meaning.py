@@ -10,12 +10,12 @@ import numpy as np
 
 from sqlite_utils_muninn.models.names import lookup
 from sqlite_utils_muninn.vectors.nearest import fingerprint_of, query_vector
-from sqlite_utils_muninn.vectors.tables import text_tables
+from sqlite_utils_muninn.vectors.storage.schema import text_tables
 
 if TYPE_CHECKING:
     from sqlite_utils_muninn.bridge import Database
     from sqlite_utils_muninn.settings import Host
-    from sqlite_utils_muninn.vectors.embedder import Fingerprint
+    from sqlite_utils_muninn.vectors.texts.embedder import Fingerprint
 
     from .binding import Nodes
 

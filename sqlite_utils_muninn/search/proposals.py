@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlite_utils_muninn.graph.edge_columns import SOURCES, TARGETS
-from sqlite_utils_muninn.vectors.tables import vector_tables
+from sqlite_utils_muninn.vectors.storage.schema import vector_tables
 
 from .binding import find_table, full_text_tables
 from .declared import MOST_TABLES, EdgeTable, KnowledgeGraph, NodeTable
@@ -14,7 +14,7 @@ from .declared import MOST_TABLES, EdgeTable, KnowledgeGraph, NodeTable
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sqlite_utils_muninn.vectors.tables import VectorTable
+    from sqlite_utils_muninn.vectors.storage.schema import VectorTable
 
     from .binding import Table
 

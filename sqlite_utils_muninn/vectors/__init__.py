@@ -1,5 +1,12 @@
 """Vector tables: `hnsw_index` and `hnsw_text`, incremental embedding, search by meaning.
 
-For the commands and the web: `embed.plan` and `embed.run`, `similar.similar`,
-`tables.vector_tables`. Nothing is imported here, so that loading the extension stays quick.
+    index/     the index of a table in memory, a neighbour graph; src/ holds its C
+    storage/   what stands in the file, and all SQL that reads and writes it
+    texts/     from texts to vectors: what waits, with which model, in which passages
+    tables/    the virtual tables: what SQLite asks them, their commands, what mends them
+    imports/   vectors that other programs made
+
+Each stands on those above it. For the commands and the web: `texts.planning.plan`,
+`texts.embed.run`, `similar.similar`, `storage.schema.vector_tables`, `state` and `detach`. Nothing
+is imported here, so that loading the extension stays quick.
 """

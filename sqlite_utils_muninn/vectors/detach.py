@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..bridge import attach, quote
 from .options import INDEX, TEXT, TEXT_RESERVED
-from .passages import Passages
-from .source import describe
 from .state import waiting
-from .storage import Storage
-from .tables import VectorTable, module_of, unreadable, vector_tables
+from .storage.schema import VectorTable, module_of, unreadable, vector_tables
+from .storage.source import describe
+from .storage.storage import Storage
+from .texts.passages import Passages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

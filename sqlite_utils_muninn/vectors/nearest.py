@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import embedder
-from .embedder import Models, fingerprint_of
 from .similar import matches
+from .texts import embedder
+from .texts.embedder import Models, fingerprint_of
 
 if TYPE_CHECKING:
     from ..bridge import Database
     from ..settings import Host
-    from .embedder import Fingerprint
-    from .similar import Match
-    from .tables import VectorTable
+    from .match import Match
+    from .storage.schema import VectorTable
+    from .texts.embedder import Fingerprint
 
 __all__ = ["fingerprint_of", "nearest", "query_vector"]
 

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import quote
+from . import without_model
+from .match import Match
 from .options import INNER_PRODUCT, L2
-from .tables import text_tables
+from .storage.schema import text_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .tables import VectorTable
+    from .storage.schema import VectorTable
 
 COMPARED = "So words and spelling are compared, not meaning."
 
 
 class NotEmbeddedError(ValueError):
     """A table has no vectors to search in."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """A row that was found, by its rowid in the source table."""
-
-    rowid: int
-    distance: float
-    score: float
-    """Cosine similarity, 0 where it is negative."""
-    text: str | None
-    by: str = "meaning"
-    """What was compared; "words" or "letters" where the model is not here."""
-    passage: str | None = None
-    """The part of the text that was nearest, where texts are split into passages."""
 
 
 def searched_table(
@@ -86,8 +72,6 @@ def similar(
     try:
         return matches(conn, chosen, "content", query, n)
     except Exception:
-        from . import without_model
-
         if (why := without_model.why_not(conn, chosen.model or "")) is None:
             raise
     say(f"{why}\n{COMPARED}")
@@ -99,8 +83,6 @@ def _without_any_model(
     conn: Any, table: str, query: str, n: int, *, schema: str, say: Callable[[str], None]
 ) -> list[Match]:
     """Search a table that is not embedded. Raises NotEmbeddedError where a model could do that."""
-    from . import without_model
-
     exists = f"SELECT 1 FROM {quote(schema)}.sqlite_master WHERE lower(name) = lower(?)"
     why = without_model.why_none(conn)
     if why is None or conn.execute(exists, (table,)).fetchone() is None:

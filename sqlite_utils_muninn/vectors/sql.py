@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import Declaration, Module, Parameter, VirtualTable
+from .index.recent import RECENT
 from .options import INDEX, TEXT, TEXT_SHADOW
-from .recent import RECENT
-from .writable import Deferring, Writable
+from .tables.writable import Deferring, Writable
 
 if TYPE_CHECKING:
     from ..settings import Host
-    from .embedder import Lookup
+    from .texts.embedder import Lookup
 
 TEXT_HELP = (
     "A table of texts, searched by meaning: SELECT rowid, distance, content FROM docs "
@@ -61,13 +61,13 @@ def surface(host: Host) -> list[Declaration]:
 
 def _index_module(host: Host) -> Module:
     def create(*arguments: Any) -> VirtualTable:
-        from .table import HnswIndex
+        from .tables.table import HnswIndex
 
         RECENT.limit = host.index_cache
         return HnswIndex.create(*arguments)
 
     def connect(*arguments: Any) -> VirtualTable:
-        from .table import HnswIndex
+        from .tables.table import HnswIndex
 
         RECENT.limit = host.index_cache
         return HnswIndex(*arguments)
@@ -87,20 +87,20 @@ def text_module(host: Host, find: Lookup | None) -> Module:
     """The module of hnsw_text; `find` looks models up (the models room's lookup by default)."""
 
     def arguments(db: Any, schema: str, table: str, given: list[str]) -> tuple[Any, ...]:
-        from .embedder import Models
         from .options import text_options
+        from .texts.embedder import Models
 
         models = Models(host, find) if find else Models(host)
         return (db, schema, table, text_options(given), models)
 
     def create(*given: Any) -> VirtualTable:
-        from .text import HnswText
+        from .tables.text import HnswText
 
         RECENT.limit = host.index_cache
         return HnswText.create(*arguments(*given))
 
     def connect(*given: Any) -> VirtualTable:
-        from .text import HnswText
+        from .tables.text import HnswText
 
         RECENT.limit = host.index_cache
         return HnswText(*arguments(*given))

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bridge import attach, quote
-from . import building
-from .difference import Difference, Embedded, everything, leave_out, noted
-from .embedder import fingerprint_of
-from .index import SCANNED_FLOATS
+from .index import building
+from .index.index import SCANNED_FLOATS
 from .options import TEXT
-from .pending import Watch
-from .reader import Reader
-from .shared import searched_index
-from .source import describe
-from .storage import Storage
+from .storage.pending import Watch
+from .storage.shared import searched_index
+from .storage.source import describe
+from .storage.storage import Storage
+from .tables.reader import Reader
+from .texts.difference import Difference, Embedded, everything, leave_out, noted
+from .texts.embedder import fingerprint_of
 
 if TYPE_CHECKING:
     from ..bridge import Database
-    from .index import Index
-    from .tables import VectorTable
+    from .index.index import Index
+    from .storage.schema import VectorTable
 
 NEIGHBOURS = 10
 SCAN, GRAPH = "exact scan", "neighbour graph"

@@ -11,12 +11,12 @@ import heapq
 from typing import TYPE_CHECKING, Any
 
 from ..bridge import find, quote
-from .similar import Match
+from .match import Match
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .tables import VectorTable
+    from .storage.schema import VectorTable
 
 WORDS, LETTERS = "words", "letters"
 

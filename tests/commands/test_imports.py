@@ -328,7 +328,7 @@ def test_a_collection_that_a_model_here_searches(
 def test_large_tables_end_with_a_saved_index(
     run: Any, phrases: Any, old: Path, new: Path, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 100)
+    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.index.SCANNED_FLOATS", 100)
     assert run("muninn", "import", "llm", new, "notes", old, "phrases").exit_code == 0
     assert ask("SELECT count(*) > 0 FROM notes_vectors_edges") == [(1,)]
     assert ask("SELECT count(*) FROM notes_vectors WHERE vector MATCH ? AND k = 5", phrases[0][2])

@@ -65,7 +65,7 @@ def open_text(connect: Connect, shelf: Shelf, path: Any) -> Connect:
 @pytest.fixture
 def linked(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     """A table whose graph is poor and misses rows, and its 2,000 vectors, by rowid from 0."""
-    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
+    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.index.SCANNED_FLOATS", 1000)
     made = np.random.default_rng(19).normal(size=(2_000, 64)).astype("<f4")
     conn = connect()
     conn.execute("CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=64, metric=l2, m=4)")

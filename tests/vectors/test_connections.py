@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.vectors import building, index, shared
-from sqlite_utils_muninn.vectors.recent import RECENT
+from sqlite_utils_muninn.vectors.index import building, index
+from sqlite_utils_muninn.vectors.index.recent import RECENT
+from sqlite_utils_muninn.vectors.storage import shared
 
 from .conftest import open_connection, sqlite_module
 

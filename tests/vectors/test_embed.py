@@ -8,13 +8,13 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors import source
-from sqlite_utils_muninn.vectors.embed import Plan, Progress, Wish, plan, run
-from sqlite_utils_muninn.vectors.embedder import Models
 from sqlite_utils_muninn.vectors.similar import NotEmbeddedError, similar
 from sqlite_utils_muninn.vectors.sql import text_module
 from sqlite_utils_muninn.vectors.state import state
-from sqlite_utils_muninn.vectors.tables import vector_tables
+from sqlite_utils_muninn.vectors.storage import source
+from sqlite_utils_muninn.vectors.storage.schema import vector_tables
+from sqlite_utils_muninn.vectors.texts.embed import Plan, Progress, Wish, plan, run
+from sqlite_utils_muninn.vectors.texts.embedder import Models
 
 from .embedders import Shelf, Words
 

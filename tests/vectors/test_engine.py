@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sqlite_utils_muninn.vectors import _hnsw, metric
-from sqlite_utils_muninn.vectors.engine import FLOATS, Graph, Search, Shape, shape_for
+from sqlite_utils_muninn.vectors import _hnsw
+from sqlite_utils_muninn.vectors.index import metric
+from sqlite_utils_muninn.vectors.index.engine import FLOATS, Graph, Search, Shape, shape_for
 from sqlite_utils_muninn.vectors.options import METRICS, GraphOptions
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors import building, shared
+from sqlite_utils_muninn.vectors.index import building
 from sqlite_utils_muninn.vectors.sql import text_module
+from sqlite_utils_muninn.vectors.storage import shared
 
 from .embedders import Shelf, Words
 
@@ -32,7 +33,7 @@ def table(
 ) -> tuple[Any, Any]:
     """v: row i has place i among all, and a group of 100 rows; large enough for a graph, or not."""
     if request.param == "graph":
-        monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
+        monkeypatch.setattr("sqlite_utils_muninn.vectors.index.index.SCANNED_FLOATS", 1000)
     conn = connect()
     conn.execute(
         f"CREATE VIRTUAL TABLE v USING hnsw_index(dimensions={DIMENSIONS}, metric=l2, "

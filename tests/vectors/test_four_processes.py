@@ -50,7 +50,8 @@ print(json.dumps(mine))
 
 def limit(limits: dict[str, int]) -> None:
     """Make a small table go the ways of a large one."""
-    from sqlite_utils_muninn.vectors import index, storage
+    from sqlite_utils_muninn.vectors.index import index
+    from sqlite_utils_muninn.vectors.storage import storage
 
     for name, value in limits.items():
         module = index if hasattr(index, name) else storage

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqlite_utils_muninn.vectors import index as index_module
-from sqlite_utils_muninn.vectors import metric
-from sqlite_utils_muninn.vectors.engine import Search
-from sqlite_utils_muninn.vectors.index import Change, Index, Position
+from sqlite_utils_muninn.vectors.index import index as index_module
+from sqlite_utils_muninn.vectors.index import metric
+from sqlite_utils_muninn.vectors.index.engine import Search
+from sqlite_utils_muninn.vectors.index.index import Change, Index, Position
 from sqlite_utils_muninn.vectors.options import GraphOptions
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors import building, lookups, shared
-from sqlite_utils_muninn.vectors.reader import Reader
+from sqlite_utils_muninn.vectors.index import building
 from sqlite_utils_muninn.vectors.sql import text_module
+from sqlite_utils_muninn.vectors.storage import shared
+from sqlite_utils_muninn.vectors.tables import lookups
+from sqlite_utils_muninn.vectors.tables.reader import Reader
 
 from .embedders import Shelf, Words
 
@@ -40,7 +42,7 @@ def table(
 ) -> tuple[Any, Any]:
     """v, and docs, in which row i has place order[i] among all, a slug and a group of 100."""
     if request.param == "graph":
-        monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
+        monkeypatch.setattr("sqlite_utils_muninn.vectors.index.index.SCANNED_FLOATS", 1000)
     conn = connect(path)
     conn.execute(f"CREATE VIRTUAL TABLE v USING hnsw_index(dimensions={DIMENSIONS}, metric=l2)")
     conn.execute(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sqlite_utils_muninn.vectors import index
+from sqlite_utils_muninn.vectors.index import index
 
 if TYPE_CHECKING:
     from .conftest import Connect
@@ -30,7 +30,7 @@ WRITER = """
 import random, sys, time
 from tests.vectors import test_killed_graphs as killed
 from tests.vectors.conftest import open_connection
-from sqlite_utils_muninn.vectors import index
+from sqlite_utils_muninn.vectors.index import index
 
 index.SCANNED_FLOATS = killed.LEAST
 random.seed(int(sys.argv[2]))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlite_utils_muninn.vectors import metric
+from sqlite_utils_muninn.vectors.index import metric
 from sqlite_utils_muninn.vectors.options import METRICS
 
 numbers = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)

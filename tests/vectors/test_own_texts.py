@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors.derived import derived_tables
-from sqlite_utils_muninn.vectors.embed import OwnPlan, Wish, plan, run
-from sqlite_utils_muninn.vectors.embedder import Models
-from sqlite_utils_muninn.vectors.tables import arguments_of, vector_tables
+from sqlite_utils_muninn.vectors.storage.derived import derived_tables
+from sqlite_utils_muninn.vectors.storage.schema import arguments_of, vector_tables
+from sqlite_utils_muninn.vectors.texts.embed import OwnPlan, Wish, plan, run
+from sqlite_utils_muninn.vectors.texts.embedder import Models
 
 from .embedders import Shelf, Words
 
@@ -147,7 +147,7 @@ def test_a_half_made_table_is_denied_with_its_owner(
 def test_a_large_table_ends_with_a_saved_index(
     conn: Any, planned: Callable[..., OwnPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.SCANNED_FLOATS", 1000)
+    monkeypatch.setattr("sqlite_utils_muninn.vectors.index.index.SCANNED_FLOATS", 1000)
     list(run(planned(model="other", force=True), 16))
     assert conn.execute("SELECT count(*) > 0 FROM docs_edges").fetchone() == (1,)
     assert search(conn, TEXTS[12]) == [12]

@@ -10,8 +10,8 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors.derived import derived_tables
 from sqlite_utils_muninn.vectors.sql import text_module
+from sqlite_utils_muninn.vectors.storage.derived import derived_tables
 
 from .embedders import Shelf, Words
 from .test_embed import Desk

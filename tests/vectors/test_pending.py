@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sqlite_utils_muninn.vectors import difference
-from sqlite_utils_muninn.vectors.derived import derived_tables
-from sqlite_utils_muninn.vectors.pending import watched_tables
-from sqlite_utils_muninn.vectors.source import Source
-from sqlite_utils_muninn.vectors.tables import text_tables
+from sqlite_utils_muninn.vectors.storage.derived import derived_tables
+from sqlite_utils_muninn.vectors.storage.pending import watched_tables
+from sqlite_utils_muninn.vectors.storage.schema import text_tables
+from sqlite_utils_muninn.vectors.storage.source import Source
+from sqlite_utils_muninn.vectors.texts import difference
 
 from .test_embed import TEXTS, Desk
 

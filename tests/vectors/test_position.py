@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sqlite_utils_muninn.bridge import Function, attach
-from sqlite_utils_muninn.vectors.storage import Storage
+from sqlite_utils_muninn.vectors.storage.storage import Storage
 
 from .conftest import Connect, sqlite_module
 

@@ -163,7 +163,7 @@ def test_both_sqlite_libraries_in_one_process(connect: Connect, path: Path) -> N
 FORKED = """
 import os, struct, sys
 from tests.vectors.conftest import open_connection
-from sqlite_utils_muninn.vectors import shared
+from sqlite_utils_muninn.vectors.storage import shared
 
 path = sys.argv[1]
 conn = open_connection(path)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.vectors.derived import derived_tables
 from sqlite_utils_muninn.vectors.options import SHADOW
-from sqlite_utils_muninn.vectors.source import fingerprint
+from sqlite_utils_muninn.vectors.storage.derived import derived_tables
+from sqlite_utils_muninn.vectors.storage.source import fingerprint
 
 from .conftest import sqlite_module
 from .embedders import Shelf, Words

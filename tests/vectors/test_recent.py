@@ -16,9 +16,10 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors import index, recent, shared
-from sqlite_utils_muninn.vectors.recent import RECENT
+from sqlite_utils_muninn.vectors.index import index, recent
+from sqlite_utils_muninn.vectors.index.recent import RECENT
 from sqlite_utils_muninn.vectors.sql import surface
+from sqlite_utils_muninn.vectors.storage import shared
 
 from .conftest import open_connection
 
@@ -217,8 +218,8 @@ def test_a_host_may_allow_none(file: Path) -> None:
 FORKED = """
 import os, sys
 from tests.vectors.conftest import open_connection
-from sqlite_utils_muninn.vectors import recent
-from sqlite_utils_muninn.vectors.recent import RECENT
+from sqlite_utils_muninn.vectors.index import recent
+from sqlite_utils_muninn.vectors.index.recent import RECENT
 
 recent.TICK = 3600.0
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.vectors import index, saved
-from sqlite_utils_muninn.vectors.engine import FLOATS, Graph
+from sqlite_utils_muninn.vectors.index import index, saved
+from sqlite_utils_muninn.vectors.index.engine import FLOATS, Graph
 from sqlite_utils_muninn.vectors.options import METRICS
 
 from .conftest import sqlite_module
@@ -245,7 +245,7 @@ def test_an_older_format_is_passed_over(connect: Connect, path: Path) -> None:
 def test_an_interrupt_while_it_is_restored_leaves_nothing_half_done(
     connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sqlite_utils_muninn.vectors import storage
+    from sqlite_utils_muninn.vectors.storage import storage
 
     monkeypatch.setattr(storage, "BLOCK", 4)
     conn = make(connect, path)

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from sqlite_utils_muninn.bridge import attach
-from sqlite_utils_muninn.vectors import _hnsw, building, index, saved, saving, shared
-from sqlite_utils_muninn.vectors.shared import connection
+from sqlite_utils_muninn.vectors import _hnsw
+from sqlite_utils_muninn.vectors.index import building, index, saved
+from sqlite_utils_muninn.vectors.storage import saving, shared
+from sqlite_utils_muninn.vectors.storage.shared import connection
 
 if TYPE_CHECKING:
     from .conftest import Connect
@@ -138,7 +140,7 @@ def test_writers_save_seldom_and_prune_the_log(
     connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saving, "CHANGES", 50)
-    from sqlite_utils_muninn.vectors import storage
+    from sqlite_utils_muninn.vectors.storage import storage
 
     monkeypatch.setattr(storage, "LOG_KEPT", 20)
     monkeypatch.setattr(storage, "PRUNED_EVERY", 10)
@@ -394,7 +396,7 @@ READER = """
 import sys, time
 from tests.vectors.test_saved import matrix, nearest, shared_index
 from tests.vectors.conftest import open_connection
-from sqlite_utils_muninn.vectors import index
+from sqlite_utils_muninn.vectors.index import index
 
 index.SCANNED_FLOATS = 1_000
 conn = open_connection(sys.argv[1])

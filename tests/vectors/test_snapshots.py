@@ -25,7 +25,9 @@ from hypothesis.stateful import (
 )
 
 from sqlite_utils_muninn.bridge import quote
-from sqlite_utils_muninn.vectors import building, index, lookups, reader, saving, storage
+from sqlite_utils_muninn.vectors.index import building, index
+from sqlite_utils_muninn.vectors.storage import saving, storage
+from sqlite_utils_muninn.vectors.tables import lookups, reader
 
 from .conftest import open_connection
 
@@ -319,7 +321,7 @@ class Snapshots(RuleBasedStateMachine):
 
     @rule()
     def let_graphs_be_built(self) -> None:
-        from sqlite_utils_muninn.vectors import shared
+        from sqlite_utils_muninn.vectors.storage import shared
 
         for built in list(shared._indexes.values()):
             assert building.wait(built, 60)

@@ -9,8 +9,9 @@ import pytest
 
 from sqlite_utils_muninn.bridge import attach
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors import deferred, deferring
 from sqlite_utils_muninn.vectors.sql import text_module
+from sqlite_utils_muninn.vectors.tables import deferring
+from sqlite_utils_muninn.vectors.texts import deferred
 
 from .conftest import open_connection
 from .embedders import Report

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sqlite_utils_muninn.vectors.engine import BYTES, FLOATS, Graph
+from sqlite_utils_muninn.vectors.index.engine import BYTES, FLOATS, Graph
 from sqlite_utils_muninn.vectors.options import METRICS, GraphOptions
 
 from .test_engine import clustered, graph_of, nearest, scan, search

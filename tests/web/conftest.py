@@ -9,8 +9,8 @@ from datasette.app import Datasette
 
 from sqlite_utils_muninn import connect
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors.embed import Wish, plan, run
-from sqlite_utils_muninn.vectors.embedder import Models
+from sqlite_utils_muninn.vectors.texts.embed import Wish, plan, run
+from sqlite_utils_muninn.vectors.texts.embedder import Models
 from tests.served import PATIENT
 
 if TYPE_CHECKING:

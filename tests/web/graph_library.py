@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from sqlite_utils_muninn import connect
 from sqlite_utils_muninn.search.declared import EdgeTable, KnowledgeGraph, NodeTable
 from sqlite_utils_muninn.search.stored import define
-from sqlite_utils_muninn.vectors.embed import Wish, plan, run
-from sqlite_utils_muninn.vectors.embedder import Models
+from sqlite_utils_muninn.vectors.texts.embed import Wish, plan, run
+from sqlite_utils_muninn.vectors.texts.embedder import Models
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from datasette.app import Datasette
 
 import sqlite_utils_muninn
 from sqlite_utils_muninn.search.stored import define
-from sqlite_utils_muninn.vectors.embed import Wish, plan, run
-from sqlite_utils_muninn.vectors.embedder import Models
+from sqlite_utils_muninn.vectors.texts.embed import Wish, plan, run
+from sqlite_utils_muninn.vectors.texts.embedder import Models
 from tests.served import PATIENT
 from tests.web.graph_library import HOSTILE
 from tests.web.graph_page import PATH, Page, get

@@ -13,8 +13,8 @@ from datasette.app import Datasette
 from datasette_muninn import inference
 from sqlite_utils_muninn import connect
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors.embed import Wish, plan, run
-from sqlite_utils_muninn.vectors.embedder import Models
+from sqlite_utils_muninn.vectors.texts.embed import Wish, plan, run
+from sqlite_utils_muninn.vectors.texts.embedder import Models
 from tests.served import PATIENT
 from tests.web.conftest import ARTICLES
 

@@ -22,8 +22,8 @@ import pytest
 
 from sqlite_utils_muninn import connect
 from sqlite_utils_muninn.settings import Host
-from sqlite_utils_muninn.vectors.embed import Wish, plan, run
-from sqlite_utils_muninn.vectors.embedder import Models
+from sqlite_utils_muninn.vectors.texts.embed import Wish, plan, run
+from sqlite_utils_muninn.vectors.texts.embedder import Models
 from tests.served import served
 from tests.web.conftest import SLOW
 

@@ -53,7 +53,7 @@ class Ours(SqlSubject):
         self.settle()
 
     def settle(self) -> None:
-        from sqlite_utils_muninn.vectors import building
+        from sqlite_utils_muninn.vectors.index import building
 
         self.search(np.ones(384, np.float32), 1, None)
         for index in self._indexes():
@@ -61,7 +61,7 @@ class Ours(SqlSubject):
 
     def _indexes(self) -> list[Any]:
         from sqlite_utils_muninn.bridge import attach
-        from sqlite_utils_muninn.vectors.shared import connection
+        from sqlite_utils_muninn.vectors.storage.shared import connection
 
         return list(connection(attach(self.conn)).indexes.values())
 
@@ -77,7 +77,7 @@ class Engine(Subject):
     """
 
     def build(self, vectors: Any) -> None:
-        from sqlite_utils_muninn.vectors.engine import Graph, shape_for
+        from sqlite_utils_muninn.vectors.index.engine import Graph, shape_for
         from sqlite_utils_muninn.vectors.options import COSINE, GraphOptions
 
         self.vectors = vectors

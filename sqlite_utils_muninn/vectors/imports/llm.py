@@ -17,11 +17,11 @@ import numpy as np
 
 from ...bridge import attach, quote
 from ..blob import FLOAT32
-from ..committing import transaction
-from ..embedder import Embedder, Fingerprint, remember
 from ..options import COSINE, INDEX, TEXT
-from ..saving import finish
-from ..tables import VectorTable, vector_tables
+from ..storage.committing import transaction
+from ..storage.saving import finish
+from ..storage.schema import VectorTable, vector_tables
+from ..texts.embedder import Embedder, Fingerprint, remember
 from .origin import tables
 from .run import BATCH, Progress, is_usable
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...bridge import Database
-    from ..embedder import Models
+    from ..texts.embedder import Models
 
 ALIKE = 0.98  # cosine from which two vectors of a text are of the same model
 _SAMPLE = 8  # texts that are embedded to see that

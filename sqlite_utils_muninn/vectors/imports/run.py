@@ -10,10 +10,10 @@ import numpy as np
 
 from ...bridge import attach, quote
 from ..blob import FLOAT32
-from ..committing import renaming, transaction
 from ..options import INDEX
-from ..saving import finish
-from ..tables import vector_tables
+from ..storage.committing import renaming, transaction
+from ..storage.saving import finish
+from ..storage.schema import vector_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...bridge import quote
 from ..options import COSINE, L2, MOST_DIMENSIONS, Column
-from ..tables import module_of
+from ..storage.schema import module_of
 from .origin import Origin, Row, free_name, prefix_of, tables
 from .vec0_declaration import Declaration, VectorColumn, declaration
 
