@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from .loading import connect, is_loaded, load
+from .loading import connect, is_loaded, load, load_in_command
 from .search import search
 from .settings import Host
 
@@ -43,4 +43,4 @@ def prepare_connection(conn: Any) -> None:
     terms, which hold.
     """
     if not is_loaded(conn):
-        load(conn)
+        load_in_command(conn)

@@ -55,6 +55,21 @@ def is_loaded(conn: Any) -> bool:
     return db is not None and "host" in db.state
 
 
+def load_in_command(conn: Any) -> None:
+    """Load on a connection that sqlite-utils opened, perhaps for a command that is none of ours.
+
+    There an environment variable that is wrong is said in a sentence, as other errors of commands.
+    """
+    try:
+        load(conn)
+    except ValueError as error:
+        import click
+
+        if click.get_current_context(silent=True) is None:
+            raise
+        raise click.ClickException(str(error)) from error
+
+
 def connect(path: str | Path, host: Host | None = None, **options: Any) -> Any:
     """Open a database file with the SQL surface on it.
 

@@ -59,3 +59,20 @@ def test_time_of_a_call() -> None:
     with pytest.raises(TimeoutError, match=r"f: stopped after 0.05 seconds"):
         check()
     assert len(calls) == 2  # an interrupt is seen before the limit
+
+
+def test_a_wrong_variable_is_a_sentence_in_any_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault: `sqlite-utils query` ended in a traceback of ours."""
+    import sqlite_utils
+    from click.testing import CliRunner
+    from sqlite_utils.cli import cli
+
+    monkeypatch.setenv("MUNINN_GRAPH_CACHE", "much")
+    path = str(tmp_path / "any.db")
+    sentence = "MUNINN_GRAPH_CACHE must be a number of bytes, got 'much'"
+    result = CliRunner().invoke(cli, ["query", path, "SELECT 1"])
+    assert (result.exit_code, result.output) == (1, f"Error: {sentence}\n")
+    with pytest.raises(ValueError, match=sentence):
+        sqlite_utils.Database(path)
