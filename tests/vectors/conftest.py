@@ -14,6 +14,7 @@ from sqlite_utils_muninn.vectors.sql import surface, text_module
 from tests.conftest import sqlite_module
 
 from .embedders import Shelf, Words
+from .lost_tables import harm, make
 
 Connect = Callable[..., Any]
 
@@ -75,3 +76,19 @@ def linked(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]
     conn.execute("COMMIT")
     conn.execute("INSERT INTO v(v) VALUES ('optimize')")
     return conn, made
+
+
+@pytest.fixture
+def lose(open_text: Connect, path: Any) -> Callable[..., Any]:
+    """Makes a table of a kind, has tables dropped, and opens the file anew."""
+
+    def losing(kind: str, *suffixes: str, before: str = "") -> Any:
+        conn = open_text()
+        make(conn, kind)
+        for statement in filter(None, before.split(";")):
+            conn.execute(statement)
+        conn.close()
+        harm(path, ";".join(f"DROP TABLE v_{suffix}" for suffix in suffixes))
+        return open_text()
+
+    return losing

@@ -2,162 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import sqlite3
-import subprocess
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from sqlite_utils_muninn.vectors.options import SHADOW
 from sqlite_utils_muninn.vectors.storage.derived import derived_tables
-from sqlite_utils_muninn.vectors.storage.source import fingerprint
 
-from .conftest import sqlite_module
 from .embedders import Shelf, Words
-from .test_damage import mutate
+from .lost_tables import (
+    CASES,
+    DAMAGE,
+    MADE,
+    MATRIX,
+    OTHERS,
+    OWN_TABLES,
+    TEXTS,
+    Case,
+    command,
+    harm,
+    is_exact,
+    make,
+    stored,
+    suffixes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from .conftest import Connect
-
-WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-TEXTS = {
-    i: f"{WORDS[i % 10]} {WORDS[i // 10]} number{i}. And {WORDS[i % 7]}." for i in range(1, 31)
-}
-ROOT = Path(__file__).parents[2]
-MATRIX = np.random.default_rng(5).normal(size=(31, 8)).astype("<f4")
-
-INDEX = "CREATE VIRTUAL TABLE v USING hnsw_index(dimensions=8, metric=l2, +year INTEGER)"
-OWN = "CREATE VIRTUAL TABLE v USING hnsw_text(model=words{}, +year INTEGER)"
-OTHERS = "CREATE VIRTUAL TABLE v USING hnsw_text(model=words, content=docs, content_column=body{})"
-CHUNKED = ", chunk=true, max_tokens=16"
-
-MADE = {
-    "index": INDEX,
-    "own": OWN.format(""),
-    "own passages": OWN.format(CHUNKED),
-    "another's": OTHERS.format(""),
-    "another's passages": OTHERS.format(CHUNKED),
-}
-OWN_TABLES = {"index": "nodes", "own": "content", "own passages": "content"}
-"""What cannot be had again."""
-DAMAGE = {
-    "gone": "DROP TABLE {0}",
-    "another": "DROP TABLE {0}; CREATE TABLE {0}(a TEXT, b)",
-    "empty": "DELETE FROM {0}",
-}
-
-
-class Case(NamedTuple):
-    kind: str
-    suffix: str
-    damage: str
-
-
-def suffixes(kind: str) -> list[str]:
-    further = ["content"] if kind.startswith("own") else []
-    return [*SHADOW, *further, *(["passages"] if "passages" in kind else [])]
-
-
-CASES = [
-    Case(kind, suffix, damage)
-    for kind in MADE
-    for suffix in suffixes(kind)
-    for damage in DAMAGE
-    if (suffix, damage) != ("edges", "empty")  # as it is in a small table
-]
 
 
 @pytest.fixture
 def model() -> Words:
     return Words(dimensions=64, context=16)
-
-
-def make(conn: Any, kind: str) -> None:
-    conn.execute("BEGIN")
-    conn.execute("CREATE TABLE docs(id INTEGER PRIMARY KEY, body TEXT)")
-    conn.executemany("INSERT INTO docs VALUES (?, ?)", TEXTS.items())
-    conn.execute("INSERT INTO docs VALUES (31, NULL)")
-    conn.execute(MADE[kind])
-    if kind == "index":
-        rows: Any = ((i, MATRIX[i].tobytes(), 2000 + i) for i in TEXTS)
-        conn.executemany("INSERT INTO v(rowid, vector, year) VALUES (?, ?, ?)", rows)
-    elif kind.startswith("own"):
-        conn.execute("INSERT INTO v(rowid, content, year) SELECT id, body, 2000 + id FROM docs")
-    else:
-        conn.execute("INSERT INTO v(rowid) SELECT id FROM docs")
-    conn.execute("COMMIT")
-
-
-def harm(path: Path, script: str) -> None:
-    """By a program that knows nothing of the plugin."""
-    conn = sqlite3.connect(path)
-    conn.executescript(script)
-    conn.close()
-
-
-def command(conn: Any, what: str) -> str | None:
-    """Run a command; what it says where it fails."""
-    try:
-        conn.execute("INSERT INTO v(v) VALUES (?)", (what,))
-    except Exception as error:
-        return str(error)
-    return None
-
-
-def stored(conn: Any) -> dict[int, Any]:
-    """The vectors in the file, by the row that they are of."""
-    sql = "SELECT id, vector FROM v_nodes"
-    if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'v_passages'").fetchone():
-        sql = 'SELECT p.id, vector, "row" FROM v_nodes JOIN v_passages p USING (id)'
-    found: dict[int, Any] = {}
-    for row in conn.execute(sql):
-        found.setdefault(row[-1] if len(row) > 2 else row[0], []).append(
-            np.frombuffer(row[1], "<f4").astype(float)
-        )
-    return found
-
-
-def is_exact(conn: Any, metric: str) -> bool:
-    """Whether searches find what brute force finds: all rows whose vector is of their text."""
-    vectors = {row: of for row, of in stored(conn).items() if row not in stale(conn)}
-    if not vectors:
-        ((size,),) = conn.execute("SELECT value FROM v_config WHERE key = 'dimensions'")
-        sql = "SELECT rowid FROM v WHERE vector MATCH ? AND k = 40"
-        return conn.execute(sql, (bytes(4 * size),)).fetchall() == []
-    size = len(next(iter(vectors.values()))[0])
-    for probe in np.random.default_rng(6).normal(size=(3, size)).astype("<f4"):
-        far = {row: min(distance(probe, v, metric) for v in of) for row, of in vectors.items()}
-        expected = sorted((round(d, 5), row) for row, d in far.items())
-        sql = "SELECT distance, rowid FROM v WHERE vector MATCH ? AND k = 40"
-        found = sorted((round(d, 5), row) for d, row in conn.execute(sql, (probe.tobytes(),)))
-        if [row for _, row in found] != [row for _, row in expected]:
-            return False
-    return True
-
-
-def stale(conn: Any) -> set[int]:
-    """Rows of another table that have a vector of another text than theirs."""
-    config = dict(conn.execute("SELECT key, value FROM v_config"))
-    if "content" not in config:
-        return set()
-    rows = conn.execute("SELECT id, hash, body FROM v_rows LEFT JOIN docs USING (id)")
-    made = config["sha256"], config["document_prefix"]
-    return {i for i, hashed, body in rows if body is None or hashed != fingerprint(body, *made)}
-
-
-def distance(probe: Any, vector: Any, metric: str) -> float:
-    probe = probe.astype(float)
-    if metric == "l2":
-        return float(((probe - vector) ** 2).sum())
-    lengths = np.linalg.norm(probe) * np.linalg.norm(vector)
-    return float(1 - probe @ vector / lengths) if lengths else 1.0
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
@@ -245,22 +124,6 @@ def mended(conn: Any, case: Case) -> None:
 def found(conn: Any, text: str, count: int = 1) -> list[int]:
     sql = "SELECT rowid FROM v WHERE content MATCH ? AND k = ?"
     return [row[0] for row in conn.execute(sql, (text, count))]
-
-
-@pytest.fixture
-def lose(open_text: Connect, path: Path) -> Callable[..., Any]:
-    """Makes a table of a kind, has tables dropped, and opens the file anew."""
-
-    def losing(kind: str, *suffixes: str, before: str = "") -> Any:
-        conn = open_text()
-        make(conn, kind)
-        for statement in filter(None, before.split(";")):
-            conn.execute(statement)
-        conn.close()
-        harm(path, ";".join(f"DROP TABLE v_{suffix}" for suffix in suffixes))
-        return open_text()
-
-    return losing
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -474,189 +337,3 @@ def test_a_config_that_names_another_model_is_put_right(
         assert command(conn, "rebuild") is None
         assert command(conn, "integrity-check") is None
         assert found(conn, TEXTS[5]) == [5]
-
-
-# ---- Whenever, and wherever ----
-
-
-def test_a_rebuild_can_be_undone(lose: Callable[..., Any], path: Path) -> None:
-    conn = lose("index", "log", "config")
-    conn.execute("BEGIN")
-    assert command(conn, "rebuild") is None
-    assert is_exact(conn, "l2")
-    conn.execute("ROLLBACK")
-    assert "v_config is missing" in str(command(conn, "integrity-check"))
-    assert command(conn, "rebuild") is None
-    assert command(conn, "integrity-check") is None
-    assert is_exact(conn, "l2")
-
-
-def test_who_has_the_file_open_sees_what_was_rebuilt(open_text: Connect, path: Path) -> None:
-    """The fault: an index in memory goes on by a log that was made anew."""
-    reader = open_text()
-    make(reader, "index")
-    assert is_exact(reader, "l2")
-    harm(path, "DROP TABLE v_log")
-    conn = open_text()
-    assert command(conn, "rebuild") is None
-    for i in range(40):  # past the place where the old log ended
-        conn.execute("UPDATE v SET vector = ? WHERE rowid = ?", (MATRIX[0].tobytes(), 1 + i % 5))
-        assert is_exact(reader, "l2")
-    assert is_exact(conn, "l2")
-
-
-def test_a_table_with_a_part_missing_is_renamed_and_mended(lose: Callable[..., Any]) -> None:
-    conn = lose("own passages", "log", "passages")
-    conn.execute("ALTER TABLE v RENAME TO w")
-    conn.execute("INSERT INTO w(w) VALUES ('rebuild')")
-    conn.execute("INSERT INTO w(w) VALUES ('integrity-check')")
-    sql = "SELECT rowid FROM w WHERE content MATCH ? AND k = 1"
-    assert conn.execute(sql, (TEXTS[12],)).fetchall() == [(12,)]
-
-
-def test_pragma_integrity_check_says_it(lose: Callable[..., Any], sqlite: Any) -> None:
-    conn = lose("index", "rows", "log")
-    rows = [row[0] for row in conn.execute("PRAGMA integrity_check")]
-    said = (
-        "v_rows is missing: 'rebuild' makes it anew, without the values of year; "
-        "v_log is missing: 'rebuild' makes it anew"
-    )
-    # SQLite asks virtual tables since 3.44.
-    assert rows == [said if sqlite.sqlite_version_info >= (3, 44) else "ok"]
-
-
-def test_tables_of_an_attached_file_are_mended(
-    lose: Callable[..., Any], connect: Connect, path: Path
-) -> None:
-    """The fault: they are made in the main database."""
-    lose("index", "log", "config", "rows", "edges").close()
-    conn = connect()
-    conn.execute("ATTACH ? AS other", (str(path),))
-    conn.execute("INSERT INTO other.v(v) VALUES ('rebuild')")
-    conn.execute("INSERT INTO other.v(v) VALUES ('integrity-check')")
-    assert conn.execute("SELECT * FROM main.sqlite_master").fetchall() == []
-    assert is_exact(conn, "l2")
-
-
-@pytest.mark.parametrize("suffix", SHADOW)
-def test_a_saved_graph_is_made_anew(linked: tuple[Any, Any], suffix: str) -> None:
-    conn, made = linked
-    ((size,),) = conn.execute("SELECT sum(length(data)) FROM v_edges")
-    conn.execute(f"DROP TABLE v_{suffix}")
-    if suffix == "nodes":
-        assert "nothing else holds the vectors" in str(command(conn, "rebuild"))
-        return
-    assert command(conn, "rebuild") is None
-    assert command(conn, "integrity-check") is None
-    assert conn.execute("SELECT sum(length(data)) > ? FROM v_edges", (size // 2,)).fetchone() == (
-        1,
-    )
-    far = ((made.astype(float) - made[7]) ** 2).sum(axis=1)
-    every = "rowid IN (SELECT id FROM v_rows)"
-    sql = f"SELECT rowid FROM v WHERE vector MATCH ? AND {every} AND k = 9"
-    rows = [row[0] for row in conn.execute(sql, (made[7].tobytes(),))]
-    assert rows == np.argsort(far)[:9].tolist()
-
-
-IN_ANOTHER = """
-import sys
-from sqlite_utils_muninn import connect
-
-conn = connect(sys.argv[1])
-for suffix in sys.argv[2:]:
-    table = f"t_{suffix}"
-    for command in ("integrity-check", "rebuild", "integrity-check"):
-        try:
-            conn.execute(f"INSERT INTO {table}({table}) VALUES (?)", (command,))
-        except Exception as error:
-            assert command == "integrity-check", error
-            print(error)
-    sql = f"SELECT rowid FROM {table} WHERE vector MATCH '[3, 1]' AND k = 2"
-    print(conn.execute(sql).fetchall())
-conn.commit()
-conn.close()
-"""
-
-
-def test_another_process_mends_what_was_lost(open_text: Connect, path: Path) -> None:
-    lost = [suffix for suffix in SHADOW if suffix != "nodes"]
-    conn = open_text()
-    for suffix in lost:
-        conn.execute(f"CREATE VIRTUAL TABLE t_{suffix} USING hnsw_index(dimensions=2)")
-        rows = [(i, f"[{i}, 1]") for i in range(9)]
-        conn.executemany(f"INSERT INTO t_{suffix}(rowid, vector) VALUES (?, ?)", rows)
-    conn.close()
-    harm(path, ";".join(f"DROP TABLE t_{suffix}_{suffix}" for suffix in lost))
-    program = [sys.executable, "-c", IN_ANOTHER, str(path), *lost]
-    done = subprocess.run(program, capture_output=True, text=True, cwd=ROOT, timeout=60)
-    assert done.stderr == ""
-    said = [
-        line
-        for suffix in lost
-        for line in (
-            f"hnsw_index: t_{suffix}_{suffix} is missing: 'rebuild' makes it anew",
-            "[(3,), (4,)]",
-        )
-    ]
-    assert done.stdout.splitlines() == said
-
-
-# ---- At random ----
-
-
-def damage(conn: Any, chance: random.Random) -> str:
-    """Change or lose a cell or a row of a table behind v, or the table."""
-    if chance.random() < 0.7:
-        return mutate(conn, chance)
-    sql = "SELECT name FROM sqlite_master WHERE name GLOB 'v_*' AND type = 'table'"
-    name = chance.choice([row[0] for row in conn.execute(sql)])
-    conn.execute(chance.choice([f'DROP TABLE "{name}"', f'DELETE FROM "{name}"']))
-    return name
-
-
-def mends_or_refuses(open_text: Connect, kind: str, cases: int, seed: int) -> int:
-    """How many of some files, damaged in a few places each, were mended; others were refused."""
-    chance, count = random.Random(seed), 0
-    conn = open_text(":memory:")
-    make(conn, kind)
-    for _ in range(cases):
-        conn.execute("BEGIN")
-        harmed = [damage(conn, chance) for _ in range(chance.randint(1, 3))]
-        look_at_all(conn)
-        said = command(conn, "rebuild")
-        assert said is None or any(word in said for word in REFUSALS), (harmed, said)
-        if said is None:
-            conn.execute("SELECT rowid, vector FROM v").fetchall()  # what waits gets its vector
-            assert command(conn, "integrity-check") is None, harmed
-            assert is_exact(conn, "l2" if kind == "index" else "cosine"), harmed
-            count += 1
-        if conn.in_transaction:
-            conn.execute("ROLLBACK")
-    assert command(conn, "integrity-check") is None
-    return count
-
-
-REFUSALS = ("cannot be rebuilt", "which model made", "another version", "holds a blob")
-
-
-def look_at_all(conn: Any) -> None:
-    """Whatever happens, it is an error of SQLite."""
-    for sql in (
-        "SELECT rowid, distance, vector FROM v WHERE vector MATCH '[1, 1, 1, 1, 1, 1, 1, 1]'",
-        "SELECT * FROM v",
-        "INSERT INTO v(v) VALUES ('integrity-check')",
-    ):
-        with contextlib.suppress(sqlite_module().Error):
-            conn.execute(sql).fetchall()
-
-
-@pytest.mark.parametrize("kind", MADE)
-def test_whatever_is_damaged_is_mended_or_refused(open_text: Connect, kind: str) -> None:
-    assert mends_or_refuses(open_text, kind, cases=60, seed=1) > 20
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", MADE)
-def test_much_damage_is_mended_or_refused(open_text: Connect, kind: str) -> None:
-    assert mends_or_refuses(open_text, kind, cases=2_000, seed=2) > 500
